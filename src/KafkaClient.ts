@@ -30,12 +30,16 @@ export interface ProduceBatch {
   readonly topic: string
   readonly partition: number
   readonly recordCount: number
-  /** Kafka v2 record-batch bytes, CRC valid. The client may stamp producer id, epoch and sequence into them. */
   readonly bytes: Uint8Array
-  /** True: stamp for idempotent producing. False: send the bytes as they are. */
+  /**
+   * True: the client stamps producer id, epoch, sequence and the checksum into `bytes` (it need not be valid before).
+   * False: the bytes are sent as they are.
+   */
   readonly idempotent: boolean
   /** The client's own note about the stamp, kept between attempts of the same batch. */
   stamp?: BatchStamp | undefined
+  /** Set by the client once an attempt ended as `Unknown`: from then on the batch may be in Kafka. */
+  maybeWritten?: boolean
 }
 
 /** Producer id, epoch and first sequence written into a batch (KIP-98). */

@@ -1,0 +1,348 @@
+/**
+ * The real Kafka: kafkajs's connections below, Spillway's own Produce request, metadata and idempotence above.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import {
+  KafkaClient,
+  KafkaError,
+  type ProduceBatch,
+  type ProduceOutcome,
+  type Service,
+  type TopicMetadata
+} from "../KafkaClient.ts"
+import { writeChecksum } from "../internal/batchLayout.ts"
+import * as KafkaErrors from "../internal/kafkaErrors.ts"
+import * as Protocol from "../internal/kafkaProtocol.ts"
+import { ProducerIdentity } from "../internal/producerIdentity.ts"
+import { BrokerLink, type SaslOptions, type TlsOptions } from "./brokerLink.ts"
+
+export interface Options {
+  /** Seed brokers, `host:port`. Tried in random order. */
+  readonly brokers: ReadonlyArray<string>
+  readonly clientId: string
+  readonly tls?: TlsOptions | undefined
+  readonly sasl?: SaslOptions | undefined
+  /** ms to connect to one broker. */
+  readonly connectionTimeoutMs: number
+  /** ms after which an unanswered request counts as lost, where no shorter deadline applies. */
+  readonly requestTimeoutMs: number
+  /** Stamp batches for idempotent producing where the cluster allows it. */
+  readonly idempotent: boolean
+}
+
+/** How long one broker may stay silent to a metadata request before the next one is asked too, ms. */
+const metadataHedgeMs = 200
+
+/** What is kept back from an attempt's time for the broker's answer to travel, as a share. */
+const replicationShare = 0.9
+
+type Failed = Extract<ProduceOutcome, { _tag: "Failed" }>
+
+const failed = (error: KafkaError): Failed => ({ _tag: "Failed", error })
+
+const shuffled = <A>(items: Iterable<A>): Array<A> =>
+  Array.from(items, item => ({ item, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item)
+
+class Driver {
+  readonly #options: Options
+  readonly #links = new Map<string, BrokerLink>()
+  /** Broker id to address. */
+  readonly #brokers = new Map<number, string>()
+  /** Topic to leader by partition. */
+  readonly #leaders = new Map<string, ReadonlyArray<number>>()
+  #identity: Promise<ProducerIdentity | undefined> | undefined
+  #closed = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const link of this.#links.values()) link.drop(undefined)
+    this.#links.clear()
+  }
+
+  #link(address: string): BrokerLink {
+    const known = this.#links.get(address)
+    if (known?.usable === true) return known
+    const separator = address.lastIndexOf(":")
+    const { clientId, connectionTimeoutMs, requestTimeoutMs, sasl, tls } = this.#options
+    const link = new BrokerLink({
+      host: address.slice(0, separator).replace(/^\[|\]$/g, ""),
+      port: Number(address.slice(separator + 1)),
+      clientId,
+      connectionTimeoutMs,
+      requestTimeoutMs,
+      sasl,
+      tls
+    })
+    if (this.#closed) link.drop(undefined)
+    else this.#links.set(address, link)
+    return link
+  }
+
+  /** A small request to whichever broker answers first: asked one after the other, a little apart. */
+  async #askAny<A>(
+    timeoutMs: number,
+    request: {
+      readonly apiKey: number
+      readonly apiName: string
+      readonly newest: number
+      readonly body: Buffer
+      readonly read: (payload: Uint8Array, version: number) => A
+    }
+  ): Promise<A> {
+    const connected = Array.from(this.#links.values()).filter(link => link.ready)
+    const addresses = new Set([
+      ...shuffled(connected).map(link => link.address),
+      ...shuffled(this.#brokers.values()),
+      ...shuffled(this.#options.brokers)
+    ])
+    const ask = async (address: string): Promise<A> => {
+      const link = this.#link(address)
+      await link.connect()
+      const apiVersion = link.version(request.apiKey, request.newest)
+      if (apiVersion === undefined) throw KafkaErrors.fromCode(35)
+      const payload = await link.call({
+        apiKey: request.apiKey,
+        apiName: request.apiName,
+        apiVersion,
+        timeoutMs,
+        pieces: correlationId => Protocol.frame(request.apiKey, apiVersion, correlationId, link.clientId, request.body)
+      })
+      return request.read(payload, apiVersion)
+    }
+    return new Promise((resolve, reject) => {
+      const waiting = Array.from(addresses)
+      let open = 0
+      let hedge: ReturnType<typeof setTimeout> | undefined
+      const end = setTimeout(() => {
+        clearTimeout(hedge)
+        reject(KafkaErrors.attemptTimeout(false, false, timeoutMs))
+      }, timeoutMs)
+      const next = () => {
+        clearTimeout(hedge)
+        const address = waiting.shift()
+        if (address === undefined) return
+        open++
+        hedge = setTimeout(next, metadataHedgeMs)
+        ask(address).then(
+          answer => {
+            clearTimeout(hedge)
+            clearTimeout(end)
+            resolve(answer)
+          },
+          cause => {
+            open--
+            if (waiting.length > 0) next()
+            else if (open === 0) {
+              clearTimeout(hedge)
+              clearTimeout(end)
+              reject(cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false))
+            }
+          }
+        )
+      }
+      next()
+    })
+  }
+
+  async metadata(topics: ReadonlyArray<string>, timeoutMs: number): Promise<ReadonlyArray<TopicMetadata>> {
+    const answer = await this.#askAny(timeoutMs, {
+      apiKey: Protocol.apiKeys.metadata,
+      apiName: "Metadata",
+      newest: Protocol.newestVersions.metadata,
+      body: Protocol.metadataBody(topics),
+      read: Protocol.readMetadata
+    })
+    this.#brokers.clear()
+    for (const broker of answer.brokers) this.#brokers.set(broker.id, `${broker.host}:${broker.port}`)
+    return answer.topics.map((topic): TopicMetadata => {
+      // Code 5 on the topic as a whole: it is being created and has no leaders yet.
+      if (topic.errorCode !== 0) {
+        return { _tag: "TopicFailed", topic: topic.topic, error: KafkaErrors.fromCode(topic.errorCode) }
+      }
+      const leaders: Array<number> = []
+      for (const partition of topic.partitions) leaders[partition.partition] = partition.leader
+      this.#leaders.set(topic.topic, leaders)
+      return { _tag: "Topic", topic: topic.topic, partitions: topic.partitions }
+    })
+  }
+
+  #identify(timeoutMs: number): Promise<ProducerIdentity | undefined> {
+    this.#identity ??= this.#askAny(timeoutMs, {
+      apiKey: Protocol.apiKeys.initProducerId,
+      apiName: "InitProducerId",
+      newest: Protocol.newestVersions.initProducerId,
+      body: Protocol.initProducerIdBody(),
+      read: Protocol.readInitProducerId
+    }).then(
+      answer => {
+        if (answer.errorCode === 0) return new ProducerIdentity(answer.producerId, answer.epoch)
+        const error = KafkaErrors.fromCode(answer.errorCode)
+        // The cluster forbids idempotent producing: go on without it.
+        if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return undefined
+        this.#identity = undefined
+        throw error
+      },
+      (error: unknown) => {
+        this.#identity = undefined
+        throw error
+      }
+    )
+    return this.#identity
+  }
+
+  async produce(batches: ReadonlyArray<ProduceBatch>, timeoutMs: number): Promise<ReadonlyArray<ProduceOutcome>> {
+    const endsAt = performance.now() + timeoutMs
+    const left = () => Math.max(1, endsAt - performance.now())
+    const outcomes = new Map<ProduceBatch, ProduceOutcome>()
+    let identity: ProducerIdentity | undefined
+    try {
+      const unseen = new Set(batches.map(batch => batch.topic).filter(topic => !this.#leaders.has(topic)))
+      if (unseen.size > 0) {
+        for (const topic of await this.metadata(Array.from(unseen), left())) {
+          if (topic._tag === "Topic") continue
+          for (const batch of batches) if (batch.topic === topic.topic) outcomes.set(batch, failed(topic.error))
+        }
+      }
+      if (this.#options.idempotent && batches.some(batch => batch.idempotent)) identity = await this.#identify(left())
+    } catch (cause) {
+      const error = cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false)
+      return batches.map(() => failed(error))
+    }
+    const byLeader = new Map<string, Array<ProduceBatch>>()
+    for (const batch of batches) {
+      if (outcomes.has(batch)) continue
+      const address = this.#brokers.get(this.#leaders.get(batch.topic)?.[batch.partition] ?? -1)
+      if (address === undefined) {
+        outcomes.set(batch, failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
+        continue
+      }
+      const same = byLeader.get(address)
+      if (same === undefined) byLeader.set(address, [batch])
+      else same.push(batch)
+    }
+    await Promise.all(
+      Array.from(byLeader, ([address, group]) => this.#attempt(address, group, left(), identity, outcomes))
+    )
+    if (identity?.exhausted === true) this.#identity = undefined
+    return batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
+  }
+
+  /** One Produce request to one broker. Resolves, never rejects, within `timeoutMs`. */
+  #attempt(
+    address: string,
+    batches: ReadonlyArray<ProduceBatch>,
+    timeoutMs: number,
+    identity: ProducerIdentity | undefined,
+    outcomes: Map<ProduceBatch, ProduceOutcome>
+  ): Promise<void> {
+    const link = this.#link(address)
+    let written = false
+    return new Promise(resolve => {
+      const fail = (errorOf: (batch: ProduceBatch) => KafkaError) => {
+        for (const batch of batches) outcomes.set(batch, this.#refused(batch, errorOf(batch), identity))
+        done()
+      }
+      let open = true
+      const done = () => {
+        open = false
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        if (!open) return
+        fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
+        // A broker that does not even answer "timed out" is frozen or unreachable: start afresh next time.
+        link.drop(undefined)
+      }, timeoutMs)
+      const send = async () => {
+        await link.connect()
+        if (!open) return
+        const apiVersion = link.version(Protocol.apiKeys.produce, Protocol.newestVersions.produce)
+        if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
+        const payload = await link.call({
+          apiKey: Protocol.apiKeys.produce,
+          apiName: "Produce",
+          apiVersion,
+          timeoutMs: timeoutMs * 2,
+          pieces: correlationId => {
+            for (const batch of batches) {
+              if (!batch.idempotent) continue
+              if (identity === undefined) writeChecksum(batch.bytes)
+              else identity.stamp(batch)
+            }
+            written = true
+            return Protocol.produceFrame({
+              correlationId,
+              clientId: link.clientId,
+              version: apiVersion,
+              timeoutMs: Math.max(1, Math.floor(timeoutMs * replicationShare)),
+              batches
+            })
+          }
+        })
+        if (!open) return
+        this.#settle(batches, Protocol.readProduce(payload, apiVersion), identity, outcomes)
+        done()
+      }
+      send().catch(cause => {
+        if (open) fail(batch => KafkaErrors.fromThrown(cause, written, batch.stamp !== undefined))
+      })
+    })
+  }
+
+  /** Each batch by its own partition's answer; a partition the answer leaves out is unknown, never a success. */
+  #settle(
+    batches: ReadonlyArray<ProduceBatch>,
+    answers: ReadonlyArray<Protocol.ProducedPartition>,
+    identity: ProducerIdentity | undefined,
+    outcomes: Map<ProduceBatch, ProduceOutcome>
+  ): void {
+    for (const batch of batches) {
+      const answer = answers.find(one => one.partition === batch.partition && one.topic === batch.topic)
+      if (answer === undefined) {
+        outcomes.set(batch, this.#refused(batch, KafkaErrors.unanswered(batch.stamp !== undefined), identity))
+      } else if (answer.errorCode === 0 || answer.errorCode === KafkaErrors.duplicateSequence) {
+        identity?.delivered(batch)
+        outcomes.set(batch, { _tag: "Delivered", baseOffset: answer.errorCode === 0 ? answer.baseOffset : -1n })
+      } else {
+        if (KafkaErrors.asksForNewEpoch(answer.errorCode)) identity?.fenced(batch)
+        const { message, culprits } = answer
+        const error = KafkaErrors.fromCode(answer.errorCode, { message, culprits, idempotent: batch.stamp !== undefined })
+        outcomes.set(batch, this.#refused(batch, error, identity))
+      }
+    }
+  }
+
+  #refused(batch: ProduceBatch, error: KafkaError, identity: ProducerIdentity | undefined): Failed {
+    if (error.class === "Unknown") batch.maybeWritten = true
+    else identity?.refused(batch)
+    return failed(error)
+  }
+}
+
+/** A client that lives as long as the scope. Connects when first used: an unreachable cluster is no error here. */
+export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Driver(options)),
+      driver => Effect.sync(() => driver.close())
+    ),
+    (driver): Service => ({
+      produce: (batches, timeoutMs) => Effect.promise(() => driver.produce(batches, timeoutMs)),
+      metadata: (topics, timeoutMs) =>
+        Effect.tryPromise({
+          try: () => driver.metadata(topics, timeoutMs),
+          catch: cause => (cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false))
+        })
+    })
+  )
+
+export const layer = (options: Options): Layer.Layer<KafkaClient> => Layer.scoped(KafkaClient, make(options))

@@ -1,0 +1,182 @@
+/**
+ * Kafka's v2 record batch as bytes: reading it, taking records out of it, and making it fit to be parked. Writing new
+ * ones is `internal/batchBuilder`.
+ *
+ * @see https://kafka.apache.org/documentation/#recordbatch
+ */
+
+import { gunzipSync, zstdDecompressSync } from "node:zlib"
+import * as Data from "effect/Data"
+import * as Either from "effect/Either"
+import { checksum, headerBytes, readHeader, stamp, writeChecksum, writeHeader } from "./internal/batchLayout.ts"
+import { VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from "./internal/zigzag.ts"
+
+/** The bytes are not a record batch that this reader can take apart. */
+export class RecordBatchError extends Data.TaggedError("RecordBatchError")<{
+  readonly reason: "Truncated" | "UnsupportedMagic" | "ChecksumMismatch" | "Malformed" | "UnsupportedCompression"
+  readonly message: string
+}> {}
+
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd"
+
+const compressions: ReadonlyArray<Compression> = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+/** Largest batch the reader inflates, bytes: a bound against decompression bombs. */
+const maximumInflatedBytes = 256 * 1024 * 1024
+
+/** What the header of a batch says. */
+export interface BatchInfo {
+  readonly baseOffset: bigint
+  /** Bytes of the whole batch. */
+  readonly length: number
+  readonly count: number
+  readonly compression: Compression
+  /** ms since the epoch */
+  readonly baseTimestamp: number
+  readonly maxTimestamp: number
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  readonly baseSequence: number
+}
+
+/** One record read from a batch. Byte fields are views of the batch. */
+export interface ReadRecord {
+  readonly offsetDelta: number
+  readonly timestamp: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: ReadonlyArray<readonly [name: string, value: Uint8Array | null]>
+  /** Everything behind the offset delta, verbatim: key, value and headers as they stand in the batch. */
+  readonly tail: Uint8Array
+}
+
+const fail = (reason: RecordBatchError["reason"], message: string) =>
+  Either.left(new RecordBatchError({ reason, message }))
+
+/** Reads and checks the header and the checksum of the batch at the start of `bytes`. */
+export const info = (bytes: Uint8Array): Either.Either<BatchInfo, RecordBatchError> => {
+  if (bytes.length < headerBytes) return fail("Truncated", `${bytes.length} bytes, a batch header has ${headerBytes}`)
+  const header = readHeader(bytes)
+  if (header.magic !== 2) return fail("UnsupportedMagic", `magic byte ${header.magic}, expected 2`)
+  if (header.length < headerBytes || header.length > bytes.length) {
+    return fail("Truncated", `the header says ${header.length} bytes, ${bytes.length} are there`)
+  }
+  const computed = checksum(bytes.subarray(0, header.length))
+  if (computed !== header.crc) {
+    return fail("ChecksumMismatch", `CRC-32C is ${computed.toString(16)}, the header says ${header.crc.toString(16)}`)
+  }
+  const compression = compressions[header.attributes & 7]
+  if (compression === undefined) return fail("UnsupportedCompression", `codec ${header.attributes & 7}`)
+  if (header.count < 0) return fail("Malformed", `record count ${header.count}`)
+  return Either.right({
+    baseOffset: header.baseOffset,
+    length: header.length,
+    count: header.count,
+    compression,
+    baseTimestamp: header.baseTimestamp,
+    maxTimestamp: header.maxTimestamp,
+    producerId: header.producerId,
+    producerEpoch: header.producerEpoch,
+    baseSequence: header.baseSequence
+  })
+}
+
+const inflate = (bytes: Uint8Array, batch: BatchInfo): Either.Either<Uint8Array, RecordBatchError> => {
+  const body = bytes.subarray(headerBytes, batch.length)
+  try {
+    switch (batch.compression) {
+      case "none":
+        return Either.right(body)
+      case "gzip":
+        return Either.right(gunzipSync(body, { maxOutputLength: maximumInflatedBytes }))
+      case "zstd":
+        return Either.right(zstdDecompressSync(body, { maxOutputLength: maximumInflatedBytes }))
+      default:
+        return fail("UnsupportedCompression", batch.compression)
+    }
+  } catch (cause) {
+    return fail("Malformed", `${batch.compression} does not inflate: ${String(cause)}`)
+  }
+}
+
+const text = new TextDecoder()
+
+const readRecord = (reader: VarintReader, batch: BatchInfo): ReadRecord | undefined => {
+  const length = reader.next()
+  const end = reader.position + length
+  if (!reader.ok || length < 0 || end > reader.end) return undefined
+  reader.take(1)
+  const timestamp = batch.baseTimestamp + reader.next()
+  const offsetDelta = reader.next()
+  const tailAt = reader.position
+  const keyLength = reader.next()
+  const key = keyLength < 0 ? null : reader.take(keyLength)
+  const valueLength = reader.next()
+  const value = valueLength < 0 ? null : reader.take(valueLength)
+  const headerCount = reader.next()
+  const headers: Array<readonly [string, Uint8Array | null]> = []
+  for (let i = 0; i < headerCount && reader.ok; i++) {
+    const name = text.decode(reader.take(reader.next()))
+    const headerLength = reader.next()
+    headers.push([name, headerLength < 0 ? null : reader.take(headerLength)])
+  }
+  if (!reader.ok || reader.position !== end) return undefined
+  return { offsetDelta, timestamp, key, value, headers, tail: reader.bytes.subarray(tailAt, end) }
+}
+
+/** All records of a batch, in order. */
+export const records = (bytes: Uint8Array): Either.Either<ReadonlyArray<ReadRecord>, RecordBatchError> =>
+  Either.flatMap(info(bytes), batch =>
+    Either.flatMap(inflate(bytes, batch), body => {
+      const reader = new VarintReader(body, 0, body.length)
+      const read: Array<ReadRecord> = []
+      for (let index = 0; index < batch.count; index++) {
+        const record = readRecord(reader, batch)
+        if (record === undefined) return fail("Malformed", `record ${index} of ${batch.count} does not parse`)
+        read.push(record)
+      }
+      return reader.position === body.length
+        ? Either.right(read)
+        : fail("Malformed", `${body.length - reader.position} bytes behind the last record`)
+    })
+  )
+
+/** A new uncompressed batch of the given records, copied verbatim but for their deltas. `picked` must not be empty. */
+export const fromRecords = (picked: ReadonlyArray<ReadRecord>): Buffer => {
+  const baseTimestamp = picked[0]?.timestamp ?? 0
+  let maxTimestamp = baseTimestamp
+  let length = headerBytes
+  const bodyLengths = picked.map((record, index) => {
+    const body = 1 + varlongSize(record.timestamp - baseTimestamp) + varintSize(index) + record.tail.length
+    length += varintSize(body) + body
+    maxTimestamp = Math.max(maxTimestamp, record.timestamp)
+    return body
+  })
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let at = headerBytes
+  picked.forEach((record, index) => {
+    at = writeVarint(bytes, at, bodyLengths[index] ?? 0)
+    bytes[at++] = 0
+    at = writeVarlong(bytes, at, record.timestamp - baseTimestamp)
+    at = writeVarint(bytes, at, index)
+    bytes.set(record.tail, at)
+    at += record.tail.length
+  })
+  writeHeader(bytes, { length, attributes: 0, count: picked.length, baseTimestamp, maxTimestamp })
+  writeChecksum(bytes)
+  return bytes
+}
+
+/** A copy that belongs to no producer: what is parked must not carry another session's id, epoch and sequence. */
+export const parkable = (bytes: Uint8Array): Buffer => {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  copy.set(bytes)
+  stamp(copy, -1n, -1, -1)
+  return copy
+}
+
+/** The value of the record's id header, when it has one. */
+export const idOf = (record: ReadRecord, idHeader: string): string | undefined => {
+  for (const [name, value] of record.headers) if (name === idHeader && value !== null) return text.decode(value)
+  return undefined
+}

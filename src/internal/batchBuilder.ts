@@ -1,0 +1,233 @@
+/**
+ * Writes records straight into one pooled buffer as a Kafka v2 record batch: the only encoding a record ever gets.
+ *
+ * @see https://kafka.apache.org/documentation/#recordbatch
+ */
+import type { Headers, HeaderValue } from "../Record.ts"
+import * as RecordId from "../RecordId.ts"
+import { headerBytes, writeHeader } from "./batchLayout.ts"
+import type { BufferPool } from "./bufferPool.ts"
+import { varintSize, varlongSize, writeVarint, writeVarlong } from "./zigzag.ts"
+
+/** Node's typed writer, in both runtimes and measurably faster than `write(text, position, "utf8")`. */
+interface Utf8Writer {
+  utf8Write(text: string, position: number, length: number): number
+}
+
+/** Below this many characters a loop beats a call into the runtime. */
+const shortText = 32
+
+/** A record as the builder takes it: already checked. */
+export interface Appendable {
+  readonly key?: Uint8Array | string | null | undefined
+  readonly value: Uint8Array | string | null
+  readonly headers?: Headers | undefined
+  readonly id?: string | undefined
+}
+
+/** The id header's constant part: name length, name, value length. */
+export const idHeaderPrefix = (name: string): Uint8Array => {
+  const text = Buffer.from(name, "utf8")
+  const prefix = new Uint8Array(varintSize(text.length) + text.length + varintSize(RecordId.idLength))
+  const afterLength = writeVarint(prefix, 0, text.length)
+  prefix.set(text, afterLength)
+  writeVarint(prefix, afterLength + text.length, RecordId.idLength)
+  return prefix
+}
+
+const sizeOf = (value: Uint8Array | string): number =>
+  typeof value === "string" ? Buffer.byteLength(value) : value.length
+
+export class BatchBuilder {
+  readonly #pool: BufferPool
+  readonly #idHeaderName: string
+  /** Id header prefix and the constant part of the ids, refreshed for each batch. */
+  readonly #idTemplate: Uint8Array
+  readonly #idPrefixLength: number
+  #buffer: Buffer
+  #position = headerBytes
+  #baseTimestamp = 0
+  #maxTimestamp = 0
+  #ids: RecordId.IdSequence
+  #givenIds: Map<number, string> | undefined
+  /** Records appended so far. */
+  count = 0
+
+  /**
+   * @param idHeader the name of the record-id header
+   * @param now ms since the epoch, seeds the id sequence
+   */
+  constructor(
+    pool: BufferPool,
+    idHeader: { readonly name: string; readonly prefix: Uint8Array },
+    capacity: number,
+    now: number
+  ) {
+    this.#pool = pool
+    this.#idHeaderName = idHeader.name
+    this.#idPrefixLength = idHeader.prefix.length
+    this.#ids = RecordId.sequence(now)
+    this.#idTemplate = new Uint8Array(idHeader.prefix.length + RecordId.prefixLength)
+    this.#idTemplate.set(idHeader.prefix)
+    writeAscii(this.#idTemplate, idHeader.prefix.length, this.#ids.prefix)
+    this.#buffer = pool.take(capacity)
+  }
+
+  /** Bytes of the batch so far, its header included. */
+  get size(): number {
+    return this.#position
+  }
+
+  /** The id of the n-th record, without keeping the buffer alive. */
+  get idAt(): (index: number) => string {
+    const ids = this.#ids
+    const given = this.#givenIds
+    return given === undefined ? index => RecordId.at(ids, index) : index => given.get(index) ?? RecordId.at(ids, index)
+  }
+
+  /**
+   * Appends one record unless it would push the batch over `limitBytes` (the first record always fits).
+   *
+   * @returns false when the batch is left as it was because the record does not fit
+   */
+  append(record: Appendable, timestamp: number, limitBytes: number): boolean {
+    const index = this.count
+    if (index === 0) {
+      this.#baseTimestamp = timestamp
+      this.#maxTimestamp = timestamp
+    }
+    const { key, value, headers } = record
+    const keyLength = key === undefined || key === null ? -1 : sizeOf(key)
+    const valueLength = value === null ? -1 : sizeOf(value)
+    const delta = timestamp - this.#baseTimestamp
+
+    let givenId = record.id
+    let headerCount = 0
+    let headersLength = 0
+    if (headers !== undefined) {
+      headerCount = headers.length
+      for (let i = 0; i < headerCount; i++) {
+        const header = headers[i]
+        if (header === undefined) continue
+        if (header[0] === this.#idHeaderName && header[1] !== null && givenId === undefined) {
+          givenId = typeof header[1] === "string" ? header[1] : Buffer.from(header[1]).toString("utf8")
+        }
+        const nameLength = Buffer.byteLength(header[0])
+        headersLength += varintSize(nameLength) + nameLength + sizeOfHeaderValue(header[1])
+      }
+    }
+    const ownHeader = givenId === undefined || record.id !== undefined
+    let givenIdLength = 0
+    if (ownHeader) {
+      headerCount++
+      if (givenId === undefined) headersLength += this.#idPrefixLength + RecordId.idLength
+      else {
+        const nameLength = Buffer.byteLength(this.#idHeaderName)
+        givenIdLength = Buffer.byteLength(givenId)
+        headersLength += varintSize(nameLength) + nameLength + varintSize(givenIdLength) + givenIdLength
+      }
+    }
+
+    const body =
+      1 +
+      varlongSize(delta) +
+      varintSize(index) +
+      varintSize(keyLength) +
+      (keyLength > 0 ? keyLength : 0) +
+      varintSize(valueLength) +
+      (valueLength > 0 ? valueLength : 0) +
+      varintSize(headerCount) +
+      headersLength
+    const needed = varintSize(body) + body
+    if (this.#position + needed > limitBytes && index > 0) return false
+    if (this.#position + needed > this.#buffer.length) this.#grow(this.#position + needed)
+
+    const buffer = this.#buffer
+    let at = writeVarint(buffer, this.#position, body)
+    buffer[at++] = 0
+    at = writeVarlong(buffer, at, delta)
+    at = writeVarint(buffer, at, index)
+    at = writeVarint(buffer, at, keyLength)
+    if (keyLength > 0 && key !== undefined && key !== null) at = writeBytes(buffer, at, key, keyLength)
+    at = writeVarint(buffer, at, valueLength)
+    if (valueLength > 0 && value !== null) at = writeBytes(buffer, at, value, valueLength)
+    at = writeVarint(buffer, at, headerCount)
+    if (ownHeader) {
+      if (givenId === undefined) {
+        buffer.set(this.#idTemplate, at)
+        at = RecordId.writeCounter(buffer, at + this.#idTemplate.length, this.#ids, index)
+      } else {
+        at = writeText(buffer, at, this.#idHeaderName)
+        at = writeVarint(buffer, at, givenIdLength)
+        at = writeBytes(buffer, at, givenId, givenIdLength)
+      }
+    }
+    if (headers !== undefined) {
+      for (let i = 0; i < headers.length; i++) {
+        const header = headers[i]
+        if (header === undefined) continue
+        at = writeText(buffer, at, header[0])
+        at = writeHeaderValue(buffer, at, header[1])
+      }
+    }
+    this.#position = at
+    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
+    if (givenId !== undefined) {
+      this.#givenIds ??= new Map()
+      this.#givenIds.set(index, givenId)
+    }
+    this.count = index + 1
+    return true
+  }
+
+  /**
+   * Writes the batch header, all but the checksum, and returns the buffer and the bytes of the batch in it. The buffer
+   * goes back to the pool by `BufferPool.give` once nothing reads the bytes any more.
+   */
+  finish(): { readonly buffer: Buffer; readonly bytes: Buffer } {
+    writeHeader(this.#buffer, {
+      length: this.#position,
+      attributes: 0,
+      count: this.count,
+      baseTimestamp: this.#baseTimestamp,
+      maxTimestamp: this.#maxTimestamp
+    })
+    return { buffer: this.#buffer, bytes: this.#buffer.subarray(0, this.#position) }
+  }
+
+  #grow(needed: number): void {
+    const larger = this.#pool.take(Math.max(needed, this.#buffer.length * 2))
+    larger.set(this.#buffer.subarray(0, this.#position))
+    this.#pool.give(this.#buffer)
+    this.#buffer = larger
+  }
+}
+
+const sizeOfHeaderValue = (value: HeaderValue): number => {
+  if (value === null) return varintSize(-1)
+  const length = sizeOf(value)
+  return varintSize(length) + length
+}
+
+const writeHeaderValue = (buffer: Buffer, position: number, value: HeaderValue): number => {
+  if (value === null) return writeVarint(buffer, position, -1)
+  const length = sizeOf(value)
+  return writeBytes(buffer, writeVarint(buffer, position, length), value, length)
+}
+
+const writeText = (buffer: Buffer, position: number, text: string): number => {
+  const length = Buffer.byteLength(text)
+  return writeBytes(buffer, writeVarint(buffer, position, length), text, length)
+}
+
+const writeAscii = (buffer: Uint8Array, position: number, text: string): void => {
+  for (let i = 0; i < text.length; i++) buffer[position + i] = text.charCodeAt(i)
+}
+
+/** Writes exactly `length` bytes, the size of `value` in UTF-8 or bytes; returns the position behind them. */
+const writeBytes = (buffer: Buffer, position: number, value: Uint8Array | string, length: number): number => {
+  if (typeof value !== "string") buffer.set(value, position)
+  else if (length <= shortText && length === value.length) writeAscii(buffer, position, value)
+  else (buffer as unknown as Utf8Writer).utf8Write(value, position, length)
+  return position + length
+}

@@ -1,0 +1,97 @@
+/**
+ * Where the fields of a Kafka v2 record batch are, and how its header is read, written and stamped.
+ *
+ * @see https://kafka.apache.org/documentation/#recordbatch
+ */
+import { crc32c } from "./crc32c.ts"
+
+/** Bytes before the first record. */
+export const headerBytes = 61
+
+const lengthAt = 8
+const magicAt = 16
+const crcAt = 17
+const attributesAt = 21
+const lastOffsetDeltaAt = 23
+const baseTimestampAt = 27
+const maxTimestampAt = 35
+const producerIdAt = 43
+const producerEpochAt = 51
+const baseSequenceAt = 53
+const countAt = 57
+
+/** `batchLength` counts the bytes behind itself. */
+const lengthOverhead = 12
+
+const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+export interface HeaderFields {
+  /** Bytes of the whole batch, this header included. */
+  readonly length: number
+  readonly attributes: number
+  readonly count: number
+  readonly baseTimestamp: number
+  readonly maxTimestamp: number
+}
+
+/** Writes a header without producer id. The checksum is left for `writeChecksum` or `stamp`. */
+export const writeHeader = (bytes: Uint8Array, fields: HeaderFields): void => {
+  const header = view(bytes)
+  header.setBigInt64(0, 0n)
+  header.setInt32(lengthAt, fields.length - lengthOverhead)
+  header.setInt32(12, -1)
+  header.setInt8(magicAt, 2)
+  header.setInt16(attributesAt, fields.attributes)
+  header.setInt32(lastOffsetDeltaAt, fields.count - 1)
+  header.setBigInt64(baseTimestampAt, BigInt(fields.baseTimestamp))
+  header.setBigInt64(maxTimestampAt, BigInt(fields.maxTimestamp))
+  header.setBigInt64(producerIdAt, -1n)
+  header.setInt16(producerEpochAt, -1)
+  header.setInt32(baseSequenceAt, -1)
+  header.setInt32(countAt, fields.count)
+}
+
+export interface Header extends HeaderFields {
+  readonly baseOffset: bigint
+  readonly magic: number
+  readonly crc: number
+  readonly lastOffsetDelta: number
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  readonly baseSequence: number
+}
+
+/** Reads the header; the caller has checked that `bytes` holds at least `headerBytes`. */
+export const readHeader = (bytes: Uint8Array): Header => {
+  const header = view(bytes)
+  return {
+    baseOffset: header.getBigInt64(0),
+    length: header.getInt32(lengthAt) + lengthOverhead,
+    magic: header.getInt8(magicAt),
+    crc: header.getUint32(crcAt),
+    attributes: header.getInt16(attributesAt),
+    lastOffsetDelta: header.getInt32(lastOffsetDeltaAt),
+    baseTimestamp: Number(header.getBigInt64(baseTimestampAt)),
+    maxTimestamp: Number(header.getBigInt64(maxTimestampAt)),
+    producerId: header.getBigInt64(producerIdAt),
+    producerEpoch: header.getInt16(producerEpochAt),
+    baseSequence: header.getInt32(baseSequenceAt),
+    count: header.getInt32(countAt)
+  }
+}
+
+/** The checksum covers everything from the attributes on. */
+export const checksum = (bytes: Uint8Array): number => crc32c(bytes.subarray(attributesAt))
+
+export const writeChecksum = (bytes: Uint8Array): void => {
+  view(bytes).setUint32(crcAt, checksum(bytes))
+}
+
+/** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them. */
+export const stamp = (bytes: Uint8Array, producerId: bigint, epoch: number, sequence: number): void => {
+  const header = view(bytes)
+  header.setBigInt64(producerIdAt, producerId)
+  header.setInt16(producerEpochAt, epoch)
+  header.setInt32(baseSequenceAt, sequence)
+  writeChecksum(bytes)
+}

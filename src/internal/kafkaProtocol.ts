@@ -1,0 +1,225 @@
+/**
+ * The three requests Spillway writes itself, byte by byte: Produce v3 to v8, Metadata v4 to v6, InitProducerId v0 and v1.
+ *
+ * @see https://kafka.apache.org/protocol
+ */
+import type { ProduceBatch } from "../KafkaClient.ts"
+
+export const apiKeys = { produce: 0, metadata: 3, initProducerId: 22 } as const
+
+/** The newest versions written here; newer ones are "flexible" (KIP-482). */
+export const newestVersions = { produce: 8, metadata: 6, initProducerId: 1 } as const
+
+/** Big-endian reader that throws `RangeError` past the end (a broken answer, not a normal case). */
+class Reader {
+  readonly #view: DataView
+  readonly #bytes: Uint8Array
+  #at = 0
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+  #advance(size: number): number {
+    const at = this.#at
+    this.#at += size
+    return at
+  }
+  int8 = (): number => this.#view.getInt8(this.#advance(1))
+  int16 = (): number => this.#view.getInt16(this.#advance(2))
+  int32 = (): number => this.#view.getInt32(this.#advance(4))
+  int64 = (): bigint => this.#view.getBigInt64(this.#advance(8))
+  string = (): string | null => {
+    const length = this.int16()
+    if (length < 0) return null
+    const at = this.#advance(length)
+    if (this.#at > this.#bytes.length) throw new RangeError("string past the end of the answer")
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + at, length).toString("utf8")
+  }
+  array = <A>(read: () => A): ReadonlyArray<A> => {
+    const length = this.int32()
+    const items: Array<A> = []
+    for (let i = 0; i < length; i++) items.push(read())
+    return items
+  }
+}
+
+const stringSize = (text: string | null): number => 2 + (text === null ? 0 : Buffer.byteLength(text))
+
+const writeString = (buffer: Buffer, position: number, text: string | null): number => {
+  if (text === null) return buffer.writeInt16BE(-1, position)
+  const length = buffer.write(text, position + 2, "utf8")
+  buffer.writeInt16BE(length, position)
+  return position + 2 + length
+}
+
+/** A small request: length, header and body in one piece. */
+export const frame = (
+  apiKey: number,
+  version: number,
+  correlationId: number,
+  clientId: string,
+  body: Uint8Array
+): ReadonlyArray<Uint8Array> => {
+  const head = Buffer.alloc(4 + 2 + 2 + 4 + stringSize(clientId))
+  head.writeInt32BE(head.length - 4 + body.length, 0)
+  head.writeInt16BE(apiKey, 4)
+  head.writeInt16BE(version, 6)
+  head.writeInt32BE(correlationId, 8)
+  writeString(head, 12, clientId)
+  return [head, body]
+}
+
+/**
+ * A Produce request, acks=all, in front of and between the untouched batches, as the pieces to write in order.
+ *
+ * @param timeoutMs how long the broker may wait for its replicas
+ */
+export const produceFrame = (options: {
+  readonly correlationId: number
+  readonly clientId: string
+  readonly version: number
+  readonly timeoutMs: number
+  readonly batches: ReadonlyArray<ProduceBatch>
+}): ReadonlyArray<Uint8Array> => {
+  const topics = new Map<string, Array<ProduceBatch>>()
+  for (const batch of options.batches) {
+    const same = topics.get(batch.topic)
+    if (same === undefined) topics.set(batch.topic, [batch])
+    else same.push(batch)
+  }
+  const pieces: Array<Uint8Array> = []
+  let headLength = 4 + 2 + 2 + 4 + stringSize(options.clientId) + 2 + 2 + 4 + 4
+  let total = 0
+  let pending: Buffer | undefined
+  let at = 0
+  for (const [topic, batches] of topics) {
+    headLength += stringSize(topic) + 4
+    for (const batch of batches) {
+      const head = Buffer.allocUnsafe(headLength + 8)
+      if (pending === undefined) {
+        at = head.writeInt16BE(apiKeys.produce, 4)
+        at = head.writeInt16BE(options.version, at)
+        at = head.writeInt32BE(options.correlationId, at)
+        at = writeString(head, at, options.clientId)
+        at = writeString(head, at, null)
+        at = head.writeInt16BE(-1, at)
+        at = head.writeInt32BE(options.timeoutMs, at)
+        at = head.writeInt32BE(topics.size, at)
+        pending = head
+      } else at = 0
+      if (batch === batches[0]) {
+        at = writeString(head, at, topic)
+        at = head.writeInt32BE(batches.length, at)
+      }
+      at = head.writeInt32BE(batch.partition, at)
+      head.writeInt32BE(batch.bytes.length, at)
+      pieces.push(head, batch.bytes)
+      total += head.length + batch.bytes.length
+      headLength = 0
+    }
+  }
+  pending?.writeInt32BE(total - 4, 0)
+  return pieces
+}
+
+export interface ProducedPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly errorCode: number
+  readonly baseOffset: bigint
+  readonly culprits: ReadonlyArray<number>
+  readonly message: string | null
+}
+
+export const readProduce = (payload: Uint8Array, version: number): ReadonlyArray<ProducedPartition> => {
+  const reader = new Reader(payload)
+  return reader
+    .array(() => {
+      const topic = reader.string() ?? ""
+      return reader.array((): ProducedPartition => {
+        const partition = reader.int32()
+        const errorCode = reader.int16()
+        const baseOffset = reader.int64()
+        reader.int64()
+        if (version >= 5) reader.int64()
+        const culprits: Array<number> = []
+        let message: string | null = null
+        if (version >= 8) {
+          const named = reader.array(() => ({ index: reader.int32(), message: reader.string() }))
+          for (const culprit of named) culprits.push(culprit.index)
+          message = reader.string() ?? named[0]?.message ?? null
+        }
+        return { topic, partition, errorCode, baseOffset, culprits, message }
+      })
+    })
+    .flat()
+}
+
+/** Body of a Metadata request that never creates topics. */
+export const metadataBody = (topics: ReadonlyArray<string>): Buffer => {
+  const body = Buffer.alloc(4 + topics.reduce((size, topic) => size + stringSize(topic), 0) + 1)
+  let at = body.writeInt32BE(topics.length, 0)
+  for (const topic of topics) at = writeString(body, at, topic)
+  return body
+}
+
+export interface ClusterAnswer {
+  readonly brokers: ReadonlyArray<{ readonly id: number; readonly host: string; readonly port: number }>
+  readonly topics: ReadonlyArray<{
+    readonly errorCode: number
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly errorCode: number
+      readonly partition: number
+      readonly leader: number
+      readonly replicas: ReadonlyArray<number>
+      readonly inSyncReplicas: ReadonlyArray<number>
+    }>
+  }>
+}
+
+export const readMetadata = (payload: Uint8Array, version: number): ClusterAnswer => {
+  const reader = new Reader(payload)
+  reader.int32()
+  const brokers = reader.array(() => {
+    const broker = { id: reader.int32(), host: reader.string() ?? "", port: reader.int32() }
+    reader.string()
+    return broker
+  })
+  reader.string()
+  reader.int32()
+  const topics = reader.array(() => {
+    const errorCode = reader.int16()
+    const topic = reader.string() ?? ""
+    reader.int8()
+    const partitions = reader.array(() => {
+      const partition = {
+        errorCode: reader.int16(),
+        partition: reader.int32(),
+        leader: reader.int32(),
+        replicas: reader.array(reader.int32),
+        inSyncReplicas: reader.array(reader.int32)
+      }
+      if (version >= 5) reader.array(reader.int32)
+      return partition
+    })
+    return { errorCode, topic, partitions }
+  })
+  return { brokers, topics }
+}
+
+/** Body of an InitProducerId request without a transactional id. */
+export const initProducerIdBody = (): Buffer => {
+  const body = Buffer.alloc(6)
+  body.writeInt16BE(-1, 0)
+  body.writeInt32BE(60_000, 2)
+  return body
+}
+
+export const readInitProducerId = (
+  payload: Uint8Array
+): { readonly errorCode: number; readonly producerId: bigint; readonly epoch: number } => {
+  const reader = new Reader(payload)
+  reader.int32()
+  return { errorCode: reader.int16(), producerId: reader.int64(), epoch: reader.int16() }
+}
