@@ -1,0 +1,151 @@
+/**
+ * The whole test run, from a bare clone: static checks, then every test file on Bun, then the same files on Deno.
+ *
+ *     npm test                        everything
+ *     npm test -- test/Record.test.ts    these files only, without the static checks
+ *     npm test -- --bun                  on one runtime only (or --deno)
+ *
+ * The last line of output is `N passed, N failed` (and `, N skipped` if any were). A static check counts as one test; so
+ * does a test file that ends badly without naming a failure. Each file has a process of its own, one after the other.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, relative, resolve } from "node:path"
+import process from "node:process"
+import { countTests } from "./junit.mjs"
+import { bin, fetchJars, root, setup } from "./setup.mjs"
+
+const fileDeadlineMs = 15 * 60_000
+const testDeadlineMs = 120_000
+
+const totals = { passed: 0, skipped: 0, failures: [] }
+let active
+let interrupted = false
+
+const killActive = signal => {
+  try {
+    if (active?.pid !== undefined) process.kill(-active.pid, signal)
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Runs to the end with live output; the exit code, or why there is none. */
+const run = (file, args, deadlineMs = fileDeadlineMs) =>
+  new Promise(settle => {
+    active = spawn(file, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], detached: true })
+    let expired = false
+    const timer = setTimeout(() => {
+      expired = true
+      killActive("SIGKILL")
+    }, deadlineMs)
+    const end = result => {
+      clearTimeout(timer)
+      killActive("SIGKILL")
+      active = undefined
+      settle(expired ? `not finished within ${deadlineMs / 1000} s` : result)
+    }
+    active.once("error", error => end(error.message))
+    active.once("exit", (code, signal) => end(code ?? `ended by ${signal}`))
+  })
+
+const heading = text => console.log(`\n=== ${text} ===`)
+
+const testFilesUnder = directory =>
+  readdirSync(join(root, directory), { recursive: true })
+    .map(path => `${directory}/${path}`)
+    .filter(path => path.endsWith(".test.ts"))
+    .sort()
+
+const sources = () =>
+  readdirSync(join(root, "src"), { recursive: true })
+    .map(path => `src/${path}`)
+    .filter(path => path.endsWith(".ts"))
+    .sort()
+
+const check = async (name, command, args) => {
+  if (interrupted) return
+  heading(name)
+  const result = await run(bin(command), args)
+  if (result === 0) totals.passed++
+  else totals.failures.push(`${name}: ${typeof result === "number" ? `exit code ${result}` : result}`)
+}
+
+const runtimes = {
+  bun: (file, report) => [
+    "test",
+    `--timeout=${testDeadlineMs}`,
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    file
+  ],
+  deno: (file, report) => ["test", "--allow-all", "--no-check", `--junit-path=${report}`, file]
+}
+
+const testFile = async (runtime, file, reports) => {
+  if (interrupted) return
+  heading(`${runtime} ${file}`)
+  const report = join(reports, "report.xml")
+  rmSync(report, { force: true })
+  const result = await run(bin(runtime), runtimes[runtime](`./${file}`, report))
+  let counts = { passed: 0, skipped: 0, failures: [] }
+  try {
+    counts = countTests(readFileSync(report, "utf8"))
+  } catch {
+    // No report: it ended before any test did, which the checks below count.
+  }
+  totals.passed += counts.passed
+  totals.skipped += counts.skipped
+  for (const { message, name } of counts.failures) totals.failures.push(`${runtime} ${file}: ${name}: ${message}`)
+  if (counts.failures.length > 0) return
+  if (result !== 0) totals.failures.push(`${runtime} ${file}: ended with ${result}`)
+  else if (counts.passed + counts.skipped === 0) totals.failures.push(`${runtime} ${file}: ran no test`)
+}
+
+const main = async () => {
+  const args = process.argv.slice(2)
+  const unknown = args.find(arg => arg.startsWith("-") && arg !== "--bun" && arg !== "--deno")
+  if (unknown !== undefined) throw new Error(`unknown option ${unknown}; there are --bun, --deno and test files`)
+  const named = args.filter(arg => !arg.startsWith("-")).map(path => relative(root, resolve(path)))
+  const chosen = Object.keys(runtimes).filter(name => args.includes(`--${name}`))
+  const on = chosen.length === 0 ? Object.keys(runtimes) : chosen
+
+  setup()
+  if (named.length === 0) {
+    if (!fetchJars()) console.log("The tests against real servers will fail: see above what is missing.")
+    await check("types (tsc)", "tsc", ["--noEmit"])
+    await check("lint and format (biome)", "biome", ["check"])
+    await check("dead code (knip)", "knip", ["--no-progress"])
+    await check("types on Deno (deno check)", "deno", ["check", "--quiet", ...sources()])
+  }
+  const files = named.length === 0 ? testFilesUnder("test") : named
+  if (files.length === 0) totals.failures.push("no test files found")
+  const reports = mkdtempSync(join(tmpdir(), "spillway-reports-"))
+  try {
+    for (const runtime of on) for (const file of files) await testFile(runtime, file, reports)
+  } finally {
+    rmSync(reports, { recursive: true, force: true })
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    interrupted = true
+    killActive(signal === "SIGHUP" ? "SIGTERM" : signal)
+  })
+}
+
+try {
+  await main()
+} catch (error) {
+  totals.failures.push(error.message)
+}
+if (interrupted) totals.failures.push("the run was interrupted")
+if (totals.failures.length > 0) {
+  heading("failures")
+  for (const failure of totals.failures) console.log(`- ${failure}`)
+}
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""
+console.log(`\n${totals.passed} passed, ${totals.failures.length} failed${skipped}`)
+process.exitCode = totals.failures.length === 0 ? 0 : 1
