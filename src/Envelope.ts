@@ -1,7 +1,24 @@
 /**
  * A diverted record batch with what is needed to replay it, and the pack: many envelopes in one SQS message body.
+ *
+ * A pack, all integers big-endian, varints unsigned:
+ *
+ * ```
+ * "SPW" version:u8 flags:u8 length:u32 crc:u32 content
+ * content  = count:varint envelope*
+ * envelope = headerLength:varint header batchLength:varint batch
+ * ```
+ *
+ * `length` and `crc` (CRC-32, IEEE) are those of the content before compression; flag 1 says the content is one zstd
+ * frame. A header may grow at its end without a new version: readers skip what they do not know. The message body is the
+ * base64 of the pack, so that it always starts with `U1BX`.
  */
+import { Buffer } from "node:buffer"
+import { constants, crc32, zstdCompress, zstdDecompress } from "node:zlib"
 import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Varint from "./internal/varint.ts"
 
 /** One parked record batch. */
 export interface Envelope {
@@ -34,3 +51,257 @@ export class PackError extends Data.TaggedError("PackError")<{
   readonly reason: "Foreign" | "Corrupt" | "UnsupportedVersion"
   readonly message: string
 }> {}
+
+/** The version written, and the newest one read. */
+export const packVersion = 1
+/** Largest content a pack may unfold to, bytes. Bounds what one received message can make us allocate. */
+export const maximumContentBytes = 256 * 1024 * 1024
+
+const prefixBytes = 13
+/** Base64 of "SPW": three bytes are exactly four characters, so every body starts with it. */
+const bodyPrefix = "U1BX"
+const flagZstd = 1
+const flagIncompressible = 2
+const fixedPartition = 1
+/** Offset of the low byte of `attributes` in a v2 record batch; its three lowest bits are the compression codec. */
+const batchAttributesOffset = 22
+
+const utf8Strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const natural = (value: number): number => (value >= 1 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0)
+
+const numbersOf = (envelope: Envelope): ReadonlyArray<number> => [
+  // Shifted by one, so that "no partition" (-1) needs no sign.
+  natural(envelope.partition + 1),
+  natural(envelope.partitionCount),
+  envelope.partitionFixed ? fixedPartition : 0,
+  natural(envelope.attempts),
+  natural(envelope.firstFailureAt),
+  natural(envelope.notBefore),
+  natural(envelope.recordCount)
+]
+
+const textsOf = (envelope: Envelope): ReadonlyArray<string> => [
+  envelope.topic,
+  envelope.lastError,
+  envelope.origin,
+  envelope.traceParent
+]
+
+const headerSize = (envelope: Envelope): number => {
+  let bytes = 0
+  for (const value of numbersOf(envelope)) bytes += Varint.size(value)
+  for (const text of textsOf(envelope)) {
+    const length = Buffer.byteLength(text)
+    bytes += Varint.size(length) + length
+  }
+  return bytes
+}
+
+/** Bytes `envelope` takes in a pack before compression. */
+export const encodedSize = (envelope: Envelope): number => {
+  const header = headerSize(envelope)
+  return Varint.size(header) + header + Varint.size(envelope.batch.length) + envelope.batch.length
+}
+
+/** Bytes of a pack of envelopes whose `encodedSize` add up to `contentBytes`, before compression; an upper bound. */
+export const packSize = (contentBytes: number): number => prefixBytes + Varint.maximumVarintBytes + contentBytes
+
+const compressedAlready = (batch: Uint8Array): boolean => ((batch[batchAttributesOffset] ?? 0) & 7) !== 0
+
+/** The uncompressed pack. Counts and times that are negative or not a number are written as 0. */
+export const encode = (envelopes: ReadonlyArray<Envelope>): Uint8Array => {
+  let size = prefixBytes + Varint.size(envelopes.length)
+  let batchBytes = 0
+  let incompressible = 0
+  for (const envelope of envelopes) {
+    size += encodedSize(envelope)
+    batchBytes += envelope.batch.length
+    if (compressedAlready(envelope.batch)) incompressible += envelope.batch.length
+  }
+  const pack = Buffer.allocUnsafe(size)
+  let at = Varint.write(pack, prefixBytes, envelopes.length)
+  for (const envelope of envelopes) {
+    at = Varint.write(pack, at, headerSize(envelope))
+    for (const value of numbersOf(envelope)) at = Varint.write(pack, at, value)
+    for (const text of textsOf(envelope)) {
+      at = Varint.write(pack, at, Buffer.byteLength(text))
+      at += pack.write(text, at)
+    }
+    at = Varint.write(pack, at, envelope.batch.length)
+    pack.set(envelope.batch, at)
+    at += envelope.batch.length
+  }
+  const content = pack.subarray(prefixBytes)
+  // Nine tenths: a few plain batches among compressed ones do not repay the work.
+  const flags = incompressible > batchBytes * 0.9 ? flagIncompressible : 0
+  writePrefix(pack, flags, content.length, crc32(content))
+  return pack
+}
+
+const writePrefix = (pack: Buffer, flags: number, length: number, crc: number): void => {
+  pack.write("SPW", 0, "latin1")
+  pack[3] = packVersion
+  pack[4] = flags
+  pack.writeUInt32BE(length, 5)
+  pack.writeUInt32BE(crc, 9)
+}
+
+interface Prefix {
+  readonly flags: number
+  readonly length: number
+  readonly crc: number
+}
+
+const corrupt = (message: string): PackError => new PackError({ reason: "Corrupt", message })
+
+const readPrefix = (pack: Uint8Array): Either.Either<Prefix, PackError> => {
+  if (pack[0] !== 0x53 || pack[1] !== 0x50 || pack[2] !== 0x57) {
+    return Either.left(new PackError({ reason: "Foreign", message: "not a pack: it does not start with SPW" }))
+  }
+  const version = pack[3]
+  const flags = pack[4]
+  if (version === undefined || flags === undefined) return Either.left(corrupt("cut off inside the prefix"))
+  if (version !== packVersion || (flags & ~(flagZstd | flagIncompressible)) !== 0) {
+    const message = `pack version ${version} with flags ${flags}; this build reads version ${packVersion}`
+    return Either.left(new PackError({ reason: "UnsupportedVersion", message }))
+  }
+  if (pack.length < prefixBytes) return Either.left(corrupt("cut off inside the prefix"))
+  const view = new DataView(pack.buffer, pack.byteOffset, pack.byteLength)
+  const length = view.getUint32(5)
+  if (length > maximumContentBytes) {
+    return Either.left(corrupt(`content of ${length} bytes is above the limit of ${maximumContentBytes}`))
+  }
+  return Either.right({ flags, length, crc: view.getUint32(9) })
+}
+
+const readText = (reader: Varint.Reader): string | undefined => {
+  const bytes = reader.lengthPrefixed()
+  if (bytes === undefined) return undefined
+  try {
+    return utf8Strict.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+const readEnvelope = (reader: Varint.Reader): Envelope | undefined => {
+  const headerBytes = reader.lengthPrefixed()
+  if (headerBytes === undefined) return undefined
+  const header = new Varint.Reader(headerBytes)
+  const partition = header.varint()
+  const partitionCount = header.varint()
+  const flags = header.varint()
+  const attempts = header.varint()
+  const firstFailureAt = header.varint()
+  const notBefore = header.varint()
+  const recordCount = header.varint()
+  const topic = readText(header)
+  const lastError = readText(header)
+  const origin = readText(header)
+  const traceParent = readText(header)
+  const batch = reader.lengthPrefixed()
+  if (
+    partition === undefined ||
+    partitionCount === undefined ||
+    flags === undefined ||
+    attempts === undefined ||
+    firstFailureAt === undefined ||
+    notBefore === undefined ||
+    recordCount === undefined ||
+    topic === undefined ||
+    lastError === undefined ||
+    origin === undefined ||
+    traceParent === undefined ||
+    batch === undefined
+  ) {
+    return undefined
+  }
+  return {
+    topic,
+    partition: partition - 1,
+    partitionCount,
+    partitionFixed: (flags & fixedPartition) !== 0,
+    attempts,
+    firstFailureAt,
+    notBefore,
+    lastError,
+    origin,
+    traceParent,
+    recordCount,
+    batch
+  }
+}
+
+const readContent = (content: Uint8Array, prefix: Prefix): Either.Either<ReadonlyArray<Envelope>, PackError> => {
+  if (content.length !== prefix.length) {
+    return Either.left(corrupt(`content of ${content.length} bytes where ${prefix.length} were announced`))
+  }
+  if (crc32(content) !== prefix.crc) return Either.left(corrupt("checksum mismatch"))
+  const reader = new Varint.Reader(content)
+  const count = reader.varint()
+  if (count === undefined) return Either.left(corrupt("no envelope count"))
+  const envelopes: Array<Envelope> = []
+  for (let index = 0; index < count; index++) {
+    const envelope = readEnvelope(reader)
+    if (envelope === undefined) return Either.left(corrupt(`envelope ${index} of ${count} cannot be read`))
+    envelopes.push(envelope)
+  }
+  if (reader.remaining > 0) return Either.left(corrupt(`${reader.remaining} bytes behind the last envelope`))
+  return Either.right(envelopes)
+}
+
+/** The envelopes of an uncompressed pack; their batches are views into `pack`. For compressed ones see `expand`. */
+export const decode = (pack: Uint8Array): Either.Either<ReadonlyArray<Envelope>, PackError> =>
+  Either.flatMap(readPrefix(pack), prefix =>
+    (prefix.flags & flagZstd) === 0
+      ? readContent(pack.subarray(prefixBytes), prefix)
+      : Either.left(corrupt("the pack is compressed"))
+  )
+
+/**
+ * The pack with its content in a zstd frame (level 1, off the event loop), or `pack` itself when that is not smaller,
+ * when its batches are compressed already, or when compressing fails: what is durable uncompressed beats an error.
+ */
+export const compress = (pack: Uint8Array): Effect.Effect<Uint8Array> =>
+  Effect.async(resume => {
+    const prefix = readPrefix(pack)
+    if (Either.isLeft(prefix) || (prefix.right.flags & (flagZstd | flagIncompressible)) !== 0) {
+      return resume(Effect.succeed(pack))
+    }
+    const params = { [constants.ZSTD_c_compressionLevel]: 1 }
+    zstdCompress(pack.subarray(prefixBytes), { params }, (error, frame) => {
+      if (error !== null || frame.length >= prefix.right.length) return resume(Effect.succeed(pack))
+      const packed = Buffer.allocUnsafe(prefixBytes + frame.length)
+      writePrefix(packed, flagZstd, prefix.right.length, prefix.right.crc)
+      packed.set(frame, prefixBytes)
+      resume(Effect.succeed(packed))
+    })
+  })
+
+/** The envelopes of a pack, compressed or not. Decompression stops at the announced length, at most 256 MiB. */
+export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>, PackError> =>
+  Effect.flatMap(readPrefix(pack), prefix => {
+    if ((prefix.flags & flagZstd) === 0) return readContent(pack.subarray(prefixBytes), prefix)
+    return Effect.async<ReadonlyArray<Envelope>, PackError>(resume => {
+      const options = { maxOutputLength: Math.max(1, prefix.length) }
+      zstdDecompress(pack.subarray(prefixBytes), options, (error, content) =>
+        resume(
+          error === null ? readContent(content, prefix) : Effect.fail(corrupt(`zstd: ${error.message || error.name}`))
+        )
+      )
+    })
+  })
+
+/** The SQS message body of a pack made by `encode`. */
+export const toBody = (pack: Uint8Array): Effect.Effect<string> =>
+  Effect.map(compress(pack), bytes => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"))
+
+/** True when `body` claims to be one of ours, whole or broken. */
+export const isPackBody = (body: string): boolean => body.startsWith(bodyPrefix)
+
+/** The envelopes of a message body. `Foreign` when it never was a pack: then it may be another writer's format. */
+export const fromBody = (body: string): Effect.Effect<ReadonlyArray<Envelope>, PackError> =>
+  isPackBody(body)
+    ? Effect.suspend(() => expand(Buffer.from(body, "base64")))
+    : Effect.fail(new PackError({ reason: "Foreign", message: "not a pack: the body does not start with U1BX" }))
