@@ -86,11 +86,12 @@ export class BatchBuilder {
   }
 
   /**
-   * Appends one record unless it would push the batch over `limitBytes` (the first record always fits).
+   * Appends one record unless it would push the batch over `batchLimit` bytes (the first record always fits), or is
+   * itself larger than `recordLimit`.
    *
-   * @returns false when the batch is left as it was because the record does not fit
+   * @returns the bytes it took; 0 when it does not fit, -1 when it is too large: then the batch is as it was
    */
-  append(record: Appendable, timestamp: number, limitBytes: number): boolean {
+  append(record: Appendable, timestamp: number, batchLimit: number, recordLimit: number): number {
     const index = this.count
     if (index === 0) {
       this.#baseTimestamp = timestamp
@@ -139,7 +140,8 @@ export class BatchBuilder {
       varintSize(headerCount) +
       headersLength
     const needed = varintSize(body) + body
-    if (this.#position + needed > limitBytes && index > 0) return false
+    if (needed > recordLimit) return -1
+    if (this.#position + needed > batchLimit && index > 0) return 0
     if (this.#position + needed > this.#buffer.length) this.#grow(this.#position + needed)
 
     const buffer = this.#buffer
@@ -177,7 +179,7 @@ export class BatchBuilder {
       this.#givenIds.set(index, givenId)
     }
     this.count = index + 1
-    return true
+    return needed
   }
 
   /**

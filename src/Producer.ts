@@ -1,0 +1,357 @@
+/**
+ * Takes records in and sees each to its outcome: batches them per partition, sends them to Kafka within their deadline,
+ * and hands what Kafka did not take to the fallback writer. Per record plain code (`internal/accumulator`), per batch
+ * Effect (here).
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type { Envelope } from "./Envelope.ts"
+import type * as FallbackWriter from "./FallbackWriter.ts"
+import { Accumulator, type BufferOptions, type Counters, rejection, type Request, type TopicOptions } from "./internal/accumulator.ts"
+import { writeChecksum } from "./internal/batchLayout.ts"
+import { compress } from "./internal/compression.ts"
+import type { Batch, Callback } from "./internal/lane.ts"
+import { makeSignal } from "./internal/signal.ts"
+import { split } from "./internal/split.ts"
+import type { KafkaError, ProduceOutcome, Service as KafkaService } from "./KafkaClient.ts"
+import { type Outcome, PublishError, type Receipt } from "./Receipt.ts"
+import type { ProducerRecord } from "./Record.ts"
+import * as RecordBatch from "./RecordBatch.ts"
+
+export type { BufferOptions, Callback, Counters, TopicOptions }
+
+export interface Options {
+  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: "none" | "gzip" | "zstd" }>
+  readonly buffer: BufferOptions
+  /** How old metadata may grow before it is asked for again, ms. */
+  readonly metadataMaxAgeMs: number
+  /** This instance's name, kept in the envelopes it parks. */
+  readonly origin: string
+}
+
+export interface Dependencies {
+  readonly kafka: KafkaService
+  readonly breaker: CircuitBreaker.Service
+  /** Where a topic's diverted batches go; undefined: the topic has no fallback. */
+  readonly fallback: (topic: string) => FallbackWriter.Service | undefined
+  /** Told when a batch is acknowledged: ms since its first record was accepted. */
+  readonly onDelivered?: (records: number, bytes: number, ms: number) => void
+  readonly onDiverted?: (records: number, bytes: number, ms: number) => void
+}
+
+/** What the Producer is doing. */
+export interface Status {
+  readonly counters: Readonly<Counters>
+  /** Records and bytes accepted and not settled. */
+  readonly inMemory: { readonly records: number; readonly bytes: number }
+  readonly waiting: number
+  readonly closed: boolean
+  readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: number }>
+}
+
+export interface Service {
+  /** Takes one record; the callback is told once what became of it, possibly before this returns. */
+  readonly offer: (record: ProducerRecord, callback: Callback) => void
+  /** Succeeds once the record is durable. */
+  readonly publish: (record: ProducerRecord) => Effect.Effect<Receipt, PublishError>
+  /** The outcome of each record, in order. Never fails as a whole. */
+  readonly publishAll: (records: ReadonlyArray<ProducerRecord>) => Effect.Effect<ReadonlyArray<Outcome>>
+  /** `publish` for callers without Effect: rejects with the `PublishError`. */
+  readonly publishPromise: (record: ProducerRecord) => Promise<Receipt>
+  readonly status: () => Status
+  /** Asks the cluster afresh; the circuit breaker's way to find out whether Kafka is back. */
+  readonly reach: Effect.Effect<void, KafkaError>
+  /** From now on offers are refused with `Closed`. */
+  readonly close: Effect.Effect<void>
+  /** Sends what is buffered without waiting for company, until nothing is left in memory. */
+  readonly flush: Effect.Effect<void>
+  /** Hands everything that is not in flight to the fallback. */
+  readonly divertAll: Effect.Effect<void>
+  /** The loops to be supervised. */
+  readonly run: Effect.Effect<never>
+}
+
+export class Producer extends Context.Tag("spillway/Producer")<Producer, Service>() {}
+
+/** How often deadlines are looked at while records are in memory, ms. */
+const sweepMs = 10
+/** Pause before a batch is tried again; doubles up to the second figure, ms. */
+const retryPauseMs = { first: 20, most: 200 }
+/** Pause between metadata attempts while topics are unknown; doubles up to the second figure, ms. */
+const metadataPauseMs = { first: 100, most: 1000 }
+/** Longest a metadata request may take, ms. */
+const metadataTimeoutMs = 1000
+
+export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { breaker, fallback, kafka } = dependencies
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const requests = yield* FiberSet.make()
+    const start = yield* FiberSet.runtime(requests)<never>()
+
+    const work = makeSignal()
+    let woken = false
+    const wake = () => {
+      if (woken) return
+      woken = true
+      // One turn of the event loop: everything offered meanwhile goes in the same batch.
+      setImmediate(() => {
+        woken = false
+        work.notify()
+      })
+    }
+    const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake)
+    const compressions = new Map(options.topics.map(topic => [topic.topic, topic.compression]))
+    const metadataWanted = makeSignal()
+    const metadataDone = makeSignal()
+    const settled = makeSignal()
+
+    const finished = (batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed") => {
+      accumulator.finished(batch, how)
+      if (accumulator.records === 0) settled.notify()
+    }
+
+    const reject = (batch: Batch, error: PublishError) => {
+      batch.settled = true
+      finished(batch, error.rejected ? "rejected" : "failed")
+      batch.fail(error)
+    }
+
+    /** Hands a batch, already out of Kafka's way, to the fallback. It stays counted as in memory until that answers. */
+    const divert = (batch: Batch) => {
+      const writer = fallback(batch.topic)
+      const why = batch.lastError
+      if (writer === undefined) {
+        const message = `Kafka did not take it in time (${why?.message ?? "breaker open"}) and the topic has no fallback queue`
+        return reject(batch, new PublishError({ reason: "FallbackUnavailable", message, cause: why }))
+      }
+      const envelope: Envelope = {
+        topic: batch.topic,
+        partition: batch.partition,
+        partitionCount: accumulator.partitionCount(batch.topic),
+        partitionFixed: batch.partitionFixed,
+        attempts: 0,
+        firstFailureAt: now(),
+        notBefore: 0,
+        lastError: why === undefined ? "Availability:BREAKER_OPEN" : `${why.class}:${why.reason}`,
+        origin: options.origin,
+        traceParent: "",
+        recordCount: batch.recordCount,
+        batch: RecordBatch.parkable(batch.bytes)
+      }
+      accumulator.forget(batch)
+      writer.divert({
+        envelope,
+        firstId: batch.idAt(0),
+        settle: error => {
+          if (error !== undefined) return reject(batch, error)
+          dependencies.onDiverted?.(batch.recordCount, batch.bytes.length, now() - batch.openedAt)
+          finished(batch, "diverted")
+          batch.succeed("diverted", -1n)
+        }
+      })
+    }
+
+    /** A batch whose time is over. */
+    const expire = (batch: Batch) => {
+      const { lastError, permit } = batch
+      const why = lastError?.reason ?? "ATTEMPT_TIMEOUT"
+      if (permit !== undefined) breaker.settle(permit, "failure", now() - batch.sentAt, why)
+      else if (batch.lane.stalled) breaker.unreachable(`${why} behind a failed batch`)
+      batch.lane.stalled = true
+      if (lastError?.class === "Permanent" && !batch.maybeWritten) reject(batch, rejection(lastError, batch.topic))
+      else divert(batch)
+    }
+
+    const deliver = (batch: Batch, baseOffset: bigint) => {
+      const ms = now() - batch.openedAt
+      batch.settled = true
+      batch.lane.stalled = false
+      if (batch.permit !== undefined) breaker.settle(batch.permit, "success", now() - batch.sentAt)
+      dependencies.onDelivered?.(batch.recordCount, batch.bytes.length, ms)
+      accumulator.land(batch)
+      finished(batch, "delivered")
+      batch.succeed("delivered", baseOffset)
+    }
+
+    /** Acts on one batch's answer. True: it stays in flight and is tried again. */
+    const settle = (batch: Batch, outcome: ProduceOutcome): boolean => {
+      if (batch.settled) return false
+      if (outcome._tag === "Delivered") {
+        deliver(batch, outcome.baseOffset)
+        return false
+      }
+      const { error } = outcome
+      batch.lastError = error
+      if (error.retryable) return true
+      if (error.class !== "Permanent" || batch.maybeWritten) {
+        accumulator.land(batch)
+        batch.settled = true
+        expire(batch)
+        return false
+      }
+      if (batch.permit !== undefined) breaker.settle(batch.permit, "ignored", now() - batch.sentAt)
+      const pieces = split(batch, error)
+      if (pieces === undefined) {
+        accumulator.land(batch)
+        reject(batch, rejection(error, batch.topic))
+        return false
+      }
+      batch.settled = true
+      const { parts, rejected } = pieces
+      accumulator.requeue(batch, rejected === undefined ? parts : [...parts, rejected])
+      if (rejected !== undefined) {
+        accumulator.withdraw(rejected)
+        reject(rejected, rejection(error, batch.topic))
+      }
+      return false
+    }
+
+    const refreshMetadata = Effect.suspend(() => {
+      metadataWanted.notify()
+      return Effect.timeoutOption(metadataDone.wait, metadataTimeoutMs)
+    })
+
+    /** One Produce request and its retries, until every batch in it is settled or its time is over. */
+    const request = ({ batches, leader }: Request) =>
+      Effect.gen(function* () {
+        yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), { discard: true })
+        let pending = batches
+        let pause = retryPauseMs.first
+        let answered = false
+        const release = () => {
+          if (!answered) accumulator.answered(leader)
+          answered = true
+        }
+        while (pending.length > 0) {
+          const deadline = Math.max(...pending.map(batch => batch.deadline))
+          const left = deadline - now()
+          if (left <= 0) break
+          const outcomes = yield* kafka.produce(pending, left)
+          release()
+          pending = pending.filter((batch, index) => {
+            const outcome = outcomes[index]
+            return outcome !== undefined && settle(batch, outcome)
+          })
+          wake()
+          if (pending.length === 0) break
+          yield* refreshMetadata
+          yield* Effect.sleep(pause)
+          pause = Math.min(pause * 2, retryPauseMs.most)
+          if (breaker.status().state === "open") pending = pending.filter(giveUp)
+          pending = pending.filter(batch => !batch.settled)
+        }
+        release()
+        wake()
+      })
+
+    /** The breaker opened while the batch waited for its next attempt: it need not wait out its deadline. */
+    const giveUp = (batch: Batch): boolean => {
+      if (batch.settled || batch.permit?.cluster.probe === true) return !batch.settled
+      batch.settled = true
+      accumulator.land(batch)
+      divert(batch)
+      return false
+    }
+
+    const pump = () => {
+      const { diverted, requests: ready } = accumulator.take()
+      for (const batch of diverted) divert(batch)
+      for (const one of ready) start(request(one))
+    }
+
+    const sender = Effect.forever(
+      Effect.gen(function* () {
+        yield* accumulator.records > 0 || accumulator.waiting > 0 ? Effect.timeoutOption(work.wait, sweepMs) : work.wait
+        for (const batch of accumulator.expire()) expire(batch)
+        pump()
+      })
+    )
+
+    /** Records accepted before their topic was known get a partition. */
+    const place = () => {
+      for (const batch of accumulator.unplaced()) {
+        writeChecksum(batch.bytes)
+        const read = RecordBatch.records(batch.bytes)
+        if (Either.isLeft(read)) throw read.left
+        read.right.forEach((record, index) => {
+          accumulator.place(batch, index, { topic: batch.topic, ...record })
+        })
+        accumulator.placed(batch)
+      }
+    }
+
+    const fetchMetadata = Effect.suspend(() => kafka.metadata(accumulator.topics, metadataTimeoutMs)).pipe(
+      Effect.tap(topics =>
+        Effect.sync(() => {
+          for (const topic of topics) accumulator.learn(topic)
+          place()
+        })
+      ),
+      Effect.asVoid
+    )
+
+    const metadataKeeper = Effect.gen(function* () {
+      let pause = metadataPauseMs.first
+      while (true) {
+        const failure = yield* Effect.match(fetchMetadata, { onSuccess: () => undefined, onFailure: error => error })
+        metadataDone.notify()
+        if (failure !== undefined) breaker.unreachable(failure.reason)
+        const calm = failure === undefined && accumulator.resolved
+        pause = calm ? metadataPauseMs.first : Math.min(pause * 2, metadataPauseMs.most)
+        yield* Effect.timeoutOption(metadataWanted.wait, calm ? options.metadataMaxAgeMs : pause)
+        // However many ask, the cluster is asked at most this often.
+        yield* Effect.sleep(retryPauseMs.first)
+      }
+    })
+
+    const publish = (record: ProducerRecord): Effect.Effect<Receipt, PublishError> =>
+      Effect.async(resume => {
+        accumulator.offer(record, outcome =>
+          resume(outcome._tag === "Receipt" ? Effect.succeed(outcome) : Effect.fail(outcome))
+        )
+      })
+
+    return {
+      offer: (record, callback) => accumulator.offer(record, callback),
+      publish,
+      publishAll: records =>
+        Effect.async(resume => {
+          const outcomes = new Array<Outcome>(records.length)
+          let left = records.length
+          if (left === 0) return resume(Effect.succeed(outcomes))
+          records.forEach((record, index) => {
+            accumulator.offer(record, outcome => {
+              outcomes[index] = outcome
+              if (--left === 0) resume(Effect.succeed(outcomes))
+            })
+          })
+        }),
+      publishPromise: record =>
+        new Promise((resolve, reject) => {
+          accumulator.offer(record, outcome => (outcome._tag === "Receipt" ? resolve(outcome) : reject(outcome)))
+        }),
+      status: () => ({
+        counters: accumulator.counters,
+        inMemory: { records: accumulator.records, bytes: accumulator.bytes },
+        waiting: accumulator.waiting,
+        closed: accumulator.closed,
+        topics: accumulator.topics.map(topic => ({ topic, partitions: accumulator.partitionCount(topic) }))
+      }),
+      reach: fetchMetadata,
+      close: Effect.sync(() => accumulator.close()),
+      flush: Effect.suspend(() => {
+        accumulator.flush()
+        return Effect.repeat(settled.wait, { until: () => accumulator.records === 0 })
+      }).pipe(Effect.unless(() => accumulator.records === 0), Effect.asVoid),
+      divertAll: Effect.sync(() => {
+        for (const batch of accumulator.drain()) divert(batch)
+      }),
+      run: Effect.all([sender, metadataKeeper], { concurrency: "unbounded" }).pipe(Effect.zipRight(Effect.never))
+    }
+  })

@@ -1,0 +1,533 @@
+/**
+ * Every record between `offer` and its outcome: plain state, no waiting, no Effect. It says which batches may go to
+ * Kafka, which must be diverted, and which have run out of time; the Producer's fibers act on that.
+ */
+import type * as CircuitBreaker from "../CircuitBreaker.ts"
+import { check as checkEncoding, type Encoding } from "../encoding/Encoding.ts"
+import type { KafkaError, TopicMetadata } from "../KafkaClient.ts"
+import { PublishError } from "../Receipt.ts"
+import type { ProducerRecord } from "../Record.ts"
+import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
+import { BufferPool } from "./bufferPool.ts"
+import { attemptTimeout } from "./kafkaErrors.ts"
+import { Batch, type Callback, Lane } from "./lane.ts"
+import { type Balancer, Partitioner, type PartitionView } from "./partitioner.ts"
+import { check as checkRecord } from "./recordCheck.ts"
+
+/** How one topic is produced to. */
+export interface TopicOptions {
+  readonly topic: string
+  readonly encoding: Encoding
+  readonly balancer: Balancer
+  /** Records that make a batch go at once although another request is in flight to the same broker. */
+  readonly batchSize: number
+  /** Most bytes of one batch of several records. */
+  readonly batchBytes: number
+  /** Longest a record waits for company while another request is in flight to the same broker, ms. */
+  readonly idleTimeoutMs: number
+  /** Budget for Kafka, from acceptance, ms. */
+  readonly writeTimeoutMs: number
+  readonly maxRecordBytes: number
+  readonly maxInFlight: number
+  readonly idHeader: string
+}
+
+export interface BufferOptions {
+  readonly maxRecords: number
+  readonly maxBytes: number
+  /** How long a publish may wait for room, ms. */
+  readonly maxWaitMs: number
+}
+
+/** Less time than this left, and an attempt would only make a record's fate unknown, ms. */
+const shortestAttemptMs = 20
+/** Most bytes of one Produce request; Kafka's `socket.request.max.bytes` is 100 MiB by default. */
+const requestBytes = 16 * 1024 * 1024
+
+interface Topic {
+  readonly options: TopicOptions
+  readonly idHeader: { readonly name: string; readonly prefix: Uint8Array }
+  readonly partitioner: Partitioner
+  readonly lanes: Map<number, Lane>
+  /** 0 until the topic was seen. */
+  partitionCount: number
+  /** What the cluster last said of a topic it refused to describe. */
+  refusal: KafkaError | undefined
+  refusedSince: number
+  readonly view: PartitionView
+}
+
+interface Waiting {
+  readonly record: ProducerRecord
+  readonly callback: Callback
+  readonly until: number
+}
+
+/** One Produce request to one broker, or batches whose leader is to be found out. */
+export interface Request {
+  readonly leader: number
+  readonly batches: ReadonlyArray<Batch>
+}
+
+export interface Counters {
+  accepted: number
+  delivered: number
+  diverted: number
+  /** Of the diverted: may be in Kafka too. */
+  divertedUnknown: number
+  rejected: number
+  failed: number
+}
+
+export class Accumulator {
+  readonly counters: Counters = { accepted: 0, delivered: 0, diverted: 0, divertedUnknown: 0, rejected: 0, failed: 0 }
+  readonly #topics = new Map<string, Topic>()
+  readonly #active = new Set<Lane>()
+  readonly #inFlight = new Map<number, number>()
+  readonly #pool: BufferPool
+  readonly #buffer: BufferOptions
+  readonly #breaker: CircuitBreaker.Service
+  readonly #now: () => number
+  readonly #onWork: () => void
+  #waiting: Array<Waiting> = []
+  #waitingFrom = 0
+  #closed = false
+  #flushing = false
+  #records = 0
+  #bytes = 0
+
+  /** @param onWork called whenever there may be something to `take` */
+  constructor(
+    topics: ReadonlyArray<TopicOptions>,
+    buffer: BufferOptions,
+    breaker: CircuitBreaker.Service,
+    now: () => number,
+    onWork: () => void
+  ) {
+    this.#buffer = buffer
+    this.#pool = new BufferPool(Math.min(buffer.maxBytes, 64 * 1024 * 1024))
+    this.#breaker = breaker
+    this.#now = now
+    this.#onWork = onWork
+    for (const options of topics) {
+      const lanes = new Map<number, Lane>()
+      this.#topics.set(options.topic, {
+        options,
+        idHeader: { name: options.idHeader, prefix: idHeaderPrefix(options.idHeader) },
+        partitioner: new Partitioner(options.balancer),
+        lanes,
+        partitionCount: 0,
+        refusal: undefined,
+        refusedSince: 0,
+        view: {
+          count: 0,
+          usable: partition => (lanes.get(partition)?.leader ?? -1) >= 0 && !breaker.avoids(options.topic, partition),
+          bytes: partition => lanes.get(partition)?.sentBytes ?? 0
+        }
+      })
+    }
+  }
+
+  get topics(): ReadonlyArray<string> {
+    return Array.from(this.#topics.keys())
+  }
+  /** Records accepted and not settled. */
+  get records(): number {
+    return this.#records
+  }
+  /** Bytes they take. */
+  get bytes(): number {
+    return this.#bytes
+  }
+  /** Publishes waiting for room. */
+  get waiting(): number {
+    return this.#waiting.length - this.#waitingFrom
+  }
+  get closed(): boolean {
+    return this.#closed
+  }
+  /** Partitions the topic had when last seen; 0 when never. */
+  partitionCount(topic: string): number {
+    return this.#topics.get(topic)?.partitionCount ?? 0
+  }
+  /** Whether every topic's partitions are known. */
+  get resolved(): boolean {
+    for (const topic of this.#topics.values()) if (topic.partitionCount === 0) return false
+    return true
+  }
+
+  /** Takes a record in. The callback is told exactly once what became of it, also when it is refused here. */
+  offer(record: ProducerRecord, callback: Callback): void {
+    if (this.#closed) return this.#refuse(callback, closedError)
+    const fault = checkRecord(record)
+    if (fault !== undefined) return this.#refuse(callback, fault)
+    const topic = this.#topics.get(record.topic)
+    if (topic === undefined) return this.#refuse(callback, unknownTopic(record.topic, "no producer is configured for it"))
+    if (topic.options.encoding !== "raw") {
+      const { encoding } = topic.options
+      const wrong = checkEncoding(encoding, record.value)
+      if (wrong !== undefined) {
+        const message = `value: not ${encoding}: ${wrong.message}`
+        return this.#refuse(callback, new PublishError({ reason: "EncodingFailed", field: "value", message }))
+      }
+    }
+    if (this.#full || this.waiting > 0) return this.#wait(record, callback)
+    this.#admit(topic, record, callback)
+  }
+
+  get #full(): boolean {
+    return this.#records >= this.#buffer.maxRecords || this.#bytes >= this.#buffer.maxBytes
+  }
+
+  #wait(record: ProducerRecord, callback: Callback): void {
+    if (this.waiting >= this.#buffer.maxRecords) return this.#refuse(callback, overloadedError)
+    this.#waiting.push({ record, callback, until: this.#now() + this.#buffer.maxWaitMs })
+    this.#onWork()
+  }
+
+  #refuse(callback: Callback, error: PublishError): void {
+    if (error.rejected) this.counters.rejected++
+    else this.counters.failed++
+    this.counters.accepted++
+    callback(error)
+  }
+
+  #admit(topic: Topic, record: ProducerRecord, callback: Callback): void {
+    const now = this.#now()
+    const { options } = topic
+    if (topic.refusal !== undefined && now - topic.refusedSince >= options.writeTimeoutMs) {
+      return this.#refuse(callback, rejection(topic.refusal, options.topic))
+    }
+    const { partition } = record
+    const count = topic.partitionCount
+    if (partition !== undefined && count > 0 && partition >= count) {
+      const message = `partition: ${partition} does not exist, ${options.topic} has ${count}`
+      return this.#refuse(callback, new PublishError({ reason: "InvalidRecord", field: "partition", message }))
+    }
+    const chosen = partition ?? (count === 0 ? -1 : topic.partitioner.choose(record.key, topic.view))
+    const lane = this.#lane(topic, chosen)
+    let builder = lane.builder ?? this.#open(topic, lane, now)
+    const timestamp = record.timestamp ?? now
+    let taken = builder.append(record, timestamp, options.batchBytes, options.maxRecordBytes)
+    if (taken === 0) {
+      lane.seal(options.writeTimeoutMs)
+      topic.partitioner.rotate()
+      builder = this.#open(topic, lane, now)
+      taken = builder.append(record, timestamp, options.batchBytes, options.maxRecordBytes)
+    }
+    if (taken < 0) {
+      const message = `the record is larger than ${options.maxRecordBytes} bytes`
+      return this.#refuse(callback, new PublishError({ reason: "RecordTooLarge", field: "value", message }))
+    }
+    lane.callbacks.push(callback)
+    if (partition !== undefined) lane.partitionFixed = true
+    this.counters.accepted++
+    this.#records++
+    this.#bytes += taken
+    if (lane.callbacks.length === 1) {
+      lane.openedAt = now
+      this.#active.add(lane)
+      this.#onWork()
+    } else if (lane.callbacks.length === options.batchSize) this.#onWork()
+  }
+
+  #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
+    lane.builder = new BatchBuilder(this.#pool, topic.idHeader, lane.lastSize, now)
+    return lane.builder
+  }
+
+  #lane(topic: Topic, partition: number): Lane {
+    let lane = topic.lanes.get(partition)
+    if (lane === undefined) {
+      lane = new Lane(topic.options.topic, partition)
+      topic.lanes.set(partition, lane)
+    }
+    return lane
+  }
+
+  /** What may be done now. Batches in `requests` are in flight from here on; those in `diverted` have left Kafka's way. */
+  take(): { readonly requests: ReadonlyArray<Request>; readonly diverted: ReadonlyArray<Batch> } {
+    this.#admitWaiting()
+    const now = this.#now()
+    const diverted: Array<Batch> = []
+    const requests = new Map<number, Array<Batch>>()
+    const requestSizes = new Map<number, number>()
+    for (const lane of this.#active) {
+      if (lane.inFlight !== undefined) continue
+      const topic = this.#topics.get(lane.topic)
+      if (topic === undefined || lane.empty) {
+        this.#active.delete(lane)
+        continue
+      }
+      const busy = this.#inFlight.get(lane.leader) ?? 0
+      if (lane.partition < 0) {
+        // Nowhere to go yet. With the breaker open waiting is pointless: it gets its partition at replay.
+        const permit = this.#breaker.acquire(lane.topic, -1)
+        if (permit === undefined) this.#divertLane(lane, topic, diverted)
+        else this.#breaker.settle(permit, "ignored", 0)
+        continue
+      }
+      if (!this.#ready(lane, topic, busy, now)) continue
+      const permit = this.#breaker.acquire(lane.topic, lane.partition)
+      if (permit === undefined) {
+        this.#divertLane(lane, topic, diverted)
+        continue
+      }
+      if (lane.queue.length === 0) {
+        lane.seal(topic.options.writeTimeoutMs)
+        topic.partitioner.rotate()
+      }
+      const batch = lane.queue[0]
+      const size = (requestSizes.get(lane.leader) ?? 0) + (batch?.bytes.length ?? 0)
+      if (batch === undefined || batch.deadline - now < shortestAttemptMs || (size > requestBytes && requestSizes.has(lane.leader))) {
+        this.#breaker.settle(permit, "ignored", 0)
+        continue
+      }
+      lane.queue.shift()
+      batch.permit = permit
+      batch.sentAt = now
+      lane.inFlight = batch
+      lane.sentBytes += batch.bytes.length
+      requestSizes.set(lane.leader, size)
+      const same = requests.get(lane.leader)
+      if (same === undefined) requests.set(lane.leader, [batch])
+      else same.push(batch)
+    }
+    for (const leader of requests.keys()) this.#inFlight.set(leader, (this.#inFlight.get(leader) ?? 0) + 1)
+    return { requests: Array.from(requests, ([leader, batches]) => ({ leader, batches })), diverted }
+  }
+
+  /**
+   * Nagle's rule (RFC 896), per broker: with nothing in flight a batch goes at once; otherwise it waits until it is full
+   * enough, old enough, or an answer arrives.
+   */
+  #ready(lane: Lane, topic: Topic, busy: number, now: number): boolean {
+    const { batchSize, idleTimeoutMs, maxInFlight } = topic.options
+    if (busy >= maxInFlight) return false
+    return (
+      busy === 0 ||
+      this.#flushing ||
+      lane.queue.length > 0 ||
+      lane.callbacks.length >= batchSize ||
+      now - lane.openedAt >= idleTimeoutMs
+    )
+  }
+
+  #divertLane(lane: Lane, topic: Topic, into: Array<Batch>): void {
+    lane.seal(topic.options.writeTimeoutMs)
+    for (const batch of lane.queue.splice(0)) {
+      batch.settled = true
+      into.push(batch)
+    }
+    if (lane.empty) this.#active.delete(lane)
+  }
+
+  /** A request has its answer (or will be retried from outside): its place at the broker is free. */
+  answered(leader: number): void {
+    this.#inFlight.set(leader, Math.max(0, (this.#inFlight.get(leader) ?? 0) - 1))
+  }
+
+  /** The batch is no longer in flight; the next one of its partition may go. */
+  land(batch: Batch): void {
+    if (batch.lane.inFlight === batch) batch.lane.inFlight = undefined
+    if (batch.lane.empty) this.#active.delete(batch.lane)
+    else this.#active.add(batch.lane)
+    this.#onWork()
+  }
+
+  /** Puts parts of a batch that Kafka refused as a whole back, in front of what waits. */
+  requeue(batch: Batch, parts: ReadonlyArray<Batch>): void {
+    this.#bytes -= batch.budgetBytes
+    for (const part of parts) this.#bytes += part.budgetBytes
+    this.forget(batch)
+    batch.lane.queue.unshift(...parts)
+    this.land(batch)
+  }
+
+  /** Takes a requeued part out again: its outcome is known. */
+  withdraw(batch: Batch): void {
+    const at = batch.lane.queue.indexOf(batch)
+    if (at >= 0) batch.lane.queue.splice(at, 1)
+  }
+
+  /** Batches whose time for Kafka is over, taken out; `lastError` says why. Waiting publishes past their bound fail. */
+  expire(): ReadonlyArray<Batch> {
+    const now = this.#now()
+    this.#expireWaiting(now)
+    const expired: Array<Batch> = []
+    for (const lane of this.#active) {
+      const topic = this.#topics.get(lane.topic)
+      if (topic === undefined) continue
+      const { inFlight } = lane
+      if (inFlight !== undefined && inFlight.deadline <= now) {
+        lane.inFlight = undefined
+        // The socket may still be reading it.
+        inFlight.buffer = undefined
+        inFlight.lastError ??= attemptTimeout(true, false, now - inFlight.sentAt)
+        expired.push(inFlight)
+      }
+      const late = (openedAt: number) => openedAt + topic.options.writeTimeoutMs - now < shortestAttemptMs
+      if (lane.builder !== undefined && late(lane.openedAt)) lane.seal(topic.options.writeTimeoutMs)
+      while (lane.queue[0] !== undefined && late(lane.queue[0].openedAt)) {
+        const batch = lane.queue.shift()
+        if (batch === undefined) break
+        batch.lastError ??= topic.refusal ?? attemptTimeout(false, false, topic.options.writeTimeoutMs)
+        expired.push(batch)
+      }
+      if (lane.empty) this.#active.delete(lane)
+    }
+    for (const batch of expired) batch.settled = true
+    return expired
+  }
+
+  /** Everything that is not in flight, taken out, Kafka untried. */
+  drain(): ReadonlyArray<Batch> {
+    const drained: Array<Batch> = []
+    for (const lane of Array.from(this.#active)) {
+      const topic = this.#topics.get(lane.topic)
+      if (topic !== undefined) this.#divertLane(lane, topic, drained)
+    }
+    return drained
+  }
+
+  /** The outcome of a whole batch is known and told: its room is free. */
+  finished(batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed"): void {
+    this.counters[how] += batch.recordCount
+    if (how === "diverted" && batch.maybeWritten) this.counters.divertedUnknown += batch.recordCount
+    this.forget(batch)
+    this.#records -= batch.recordCount
+    this.#bytes -= batch.budgetBytes
+    if (this.waiting > 0) this.#onWork()
+  }
+
+  /** The batch's bytes are not needed any more. */
+  forget(batch: Batch): void {
+    if (batch.buffer !== undefined) this.#pool.give(batch.buffer)
+    batch.buffer = undefined
+  }
+
+  /** Learns leaders and partition counts; records that waited for a partition get one. */
+  learn(metadata: TopicMetadata): void {
+    const topic = this.#topics.get(metadata.topic)
+    if (topic === undefined) return
+    if (metadata._tag === "TopicFailed") {
+      if (metadata.error.class !== "Permanent") return
+      if (topic.refusal === undefined) topic.refusedSince = this.#now()
+      topic.refusal = metadata.error
+      return
+    }
+    topic.refusal = undefined
+    topic.partitionCount = metadata.partitions.length
+    Object.assign(topic.view, { count: metadata.partitions.length })
+    for (const { leader, partition } of metadata.partitions) this.#lane(topic, partition).leader = leader
+    this.#onWork()
+  }
+
+  /** Batches accepted before the topic's partitions were known, now that they are. */
+  unplaced(): ReadonlyArray<Batch> {
+    const found: Array<Batch> = []
+    for (const topic of this.#topics.values()) {
+      const lane = topic.lanes.get(-1)
+      if (lane === undefined || topic.partitionCount === 0) continue
+      lane.seal(topic.options.writeTimeoutMs)
+      found.push(...lane.queue.splice(0))
+      this.#active.delete(lane)
+    }
+    return found
+  }
+
+  /** Gives one record of an unplaced batch its partition. Its room is taken already. */
+  place(batch: Batch, index: number, record: ProducerRecord): void {
+    const topic = this.#topics.get(batch.topic)
+    const callback = batch.callbacks[index]
+    if (topic === undefined || callback === undefined) return
+    const lane = this.#lane(topic, topic.partitioner.choose(record.key, topic.view))
+    const { batchBytes, maxRecordBytes, writeTimeoutMs } = topic.options
+    if (lane.builder !== undefined && lane.openedAt > batch.openedAt) lane.openedAt = batch.openedAt
+    const builder = lane.builder ?? this.#open(topic, lane, batch.openedAt)
+    if (lane.callbacks.length === 0) lane.openedAt = batch.openedAt
+    const timestamp = record.timestamp ?? batch.openedAt
+    let taken = builder.append(record, timestamp, batchBytes, Number.MAX_SAFE_INTEGER)
+    if (taken === 0) {
+      lane.seal(writeTimeoutMs)
+      lane.openedAt = batch.openedAt
+      taken = this.#open(topic, lane, batch.openedAt).append(record, timestamp, batchBytes, maxRecordBytes * 2)
+    }
+    lane.callbacks.push(callback)
+    this.#bytes += taken
+    this.#active.add(lane)
+  }
+
+  /** The room of an unplaced batch, once all its records have been placed. */
+  placed(batch: Batch): void {
+    this.#bytes -= batch.budgetBytes
+    this.forget(batch)
+    this.#onWork()
+  }
+
+  /** From now on offers are refused. */
+  close(): void {
+    this.#closed = true
+    for (const { callback } of this.#waiting.slice(this.#waitingFrom)) this.#refuse(callback, closedError)
+    this.#waiting = []
+    this.#waitingFrom = 0
+  }
+
+  /** Batches no longer wait for company. */
+  flush(): void {
+    this.#flushing = true
+    this.#onWork()
+  }
+
+  #admitWaiting(): void {
+    while (this.waiting > 0 && !this.#full) {
+      const next = this.#waiting[this.#waitingFrom++]
+      const topic = next === undefined ? undefined : this.#topics.get(next.record.topic)
+      if (next !== undefined && topic !== undefined) this.#admit(topic, next.record, next.callback)
+    }
+    this.#compactWaiting()
+  }
+
+  #expireWaiting(now: number): void {
+    while (this.waiting > 0) {
+      const next = this.#waiting[this.#waitingFrom]
+      if (next === undefined || next.until > now) break
+      this.#waitingFrom++
+      this.#refuse(next.callback, overloadedError)
+    }
+    this.#compactWaiting()
+  }
+
+  #compactWaiting(): void {
+    if (this.#waitingFrom < 1024 && this.#waitingFrom < this.#waiting.length) return
+    this.#waiting = this.#waiting.slice(this.#waitingFrom)
+    this.#waitingFrom = 0
+  }
+}
+
+const closedError = new PublishError({ reason: "Closed", message: "Spillway is shutting down: publish elsewhere" })
+const overloadedError = new PublishError({
+  reason: "Overloaded",
+  message: "the buffer is full and stayed full (buffer.max_records, buffer.max_bytes, buffer.max_wait)"
+})
+
+const unknownTopic = (topic: string, why: string): PublishError =>
+  new PublishError({ reason: "UnknownTopic", field: "topic", message: `topic ${JSON.stringify(topic)}: ${why}` })
+
+/** Kafka's permanent refusal as the caller's error. */
+export const rejection = (error: KafkaError, topic: string): PublishError => {
+  switch (error.reason) {
+    case "UNKNOWN_TOPIC_OR_PARTITION":
+    case "INVALID_TOPIC_EXCEPTION":
+    case "UNKNOWN_TOPIC_ID":
+      return unknownTopic(topic, error.message)
+    case "MESSAGE_TOO_LARGE":
+    case "RECORD_LIST_TOO_LARGE":
+      return new PublishError({ reason: "RecordTooLarge", field: "value", message: error.message, cause: error })
+    case "TOPIC_AUTHORIZATION_FAILED":
+    case "CLUSTER_AUTHORIZATION_FAILED":
+      return new PublishError({ reason: "NotAuthorized", field: "topic", message: error.message, cause: error })
+    default:
+      return new PublishError({ reason: "InvalidRecord", message: `${error.reason}: ${error.message}`, cause: error })
+  }
+}

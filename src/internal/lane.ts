@@ -1,0 +1,141 @@
+/**
+ * The records on their way to one partition: the batch being written, those waiting, and the one in flight. At most one
+ * is in flight per partition, which keeps order through retries and makes a sequence gap impossible to miss.
+ */
+import type { Permit } from "../CircuitBreaker.ts"
+import type { BatchStamp, KafkaError, ProduceBatch } from "../KafkaClient.ts"
+import { type Outcome, type PublishError, Receipt, type Settlement } from "../Receipt.ts"
+import type { BatchBuilder } from "./batchBuilder.ts"
+import { headerBytes } from "./batchLayout.ts"
+
+/** Told once what became of a record. Runs on the hot path: it must be quick and must not throw. */
+export type Callback = (outcome: Outcome) => void
+
+/** A closed batch. It has exactly one owner until `settled`. */
+export class Batch implements ProduceBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly recordCount: number
+  readonly idempotent = true
+  readonly lane: Lane
+  readonly callbacks: ReadonlyArray<Callback>
+  readonly idAt: (index: number) => string
+  /** ms since the epoch: when its first record was accepted, and until when Kafka may be tried. */
+  readonly openedAt: number
+  readonly deadline: number
+  /** A caller fixed the partition of one of its records. */
+  readonly partitionFixed: boolean
+  bytes: Uint8Array
+  /** The pooled buffer behind `bytes`; undefined when it must not be reused. */
+  buffer: Buffer | undefined
+  stamp: BatchStamp | undefined
+  maybeWritten = false
+  permit: Permit | undefined
+  sentAt = 0
+  lastError: KafkaError | undefined
+  /** It was handed on, or its records are settled: a late answer changes nothing. */
+  settled = false
+  /** Bytes its records take of the buffer budget. */
+  readonly budgetBytes: number
+
+  constructor(
+    lane: Lane,
+    parts: {
+      readonly bytes: Uint8Array
+      readonly buffer: Buffer | undefined
+      readonly callbacks: ReadonlyArray<Callback>
+      readonly idAt: (index: number) => string
+      readonly openedAt: number
+      readonly deadline: number
+      readonly partitionFixed: boolean
+    }
+  ) {
+    this.lane = lane
+    this.topic = lane.topic
+    this.partition = lane.partition
+    this.recordCount = parts.callbacks.length
+    this.bytes = parts.bytes
+    this.budgetBytes = parts.bytes.length - headerBytes
+    this.buffer = parts.buffer
+    this.callbacks = parts.callbacks
+    this.idAt = parts.idAt
+    this.openedAt = parts.openedAt
+    this.deadline = parts.deadline
+    this.partitionFixed = parts.partitionFixed
+  }
+
+  /** Tells every caller that its record is durable. */
+  succeed(outcome: Settlement["outcome"], baseOffset: bigint): void {
+    const { idAt, partition, topic } = this
+    const settlement: Settlement = { outcome, topic, partition, baseOffset, idAt }
+    const { callbacks } = this
+    for (let i = 0; i < callbacks.length; i++) tell(callbacks[i], new Receipt(settlement, i))
+  }
+
+  /** Tells every caller that its record is not durable. */
+  fail(error: PublishError): void {
+    for (const callback of this.callbacks) tell(callback, error)
+  }
+}
+
+/** A callback that throws must not keep its neighbours from being told; the fault is shown where uncaught ones go. */
+const tell = (callback: Callback | undefined, outcome: Outcome): void => {
+  try {
+    callback?.(outcome)
+  } catch (cause) {
+    queueMicrotask(() => {
+      throw cause
+    })
+  }
+}
+
+/** One partition of one topic; partition -1 holds records until the topic's partitions are known. */
+export class Lane {
+  readonly topic: string
+  readonly partition: number
+  readonly queue: Array<Batch> = []
+  builder: BatchBuilder | undefined
+  callbacks: Array<Callback> = []
+  openedAt = 0
+  partitionFixed = false
+  inFlight: Batch | undefined
+  /** Broker id of the leader; -1 when not known. */
+  leader = -1
+  /** Bytes handed to Kafka so far, for the `least_bytes` balancer. */
+  sentBytes = 0
+  /** Size of the last batch: the next one's buffer is taken in that size. */
+  lastSize = 0
+  /** The newest batch failed: what is queued behind it fails with it, if its time is up. */
+  stalled = false
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+  }
+
+  get empty(): boolean {
+    return this.builder === undefined && this.queue.length === 0 && this.inFlight === undefined
+  }
+
+  /** Closes the batch being written and queues it. */
+  seal(writeTimeoutMs: number): void {
+    const builder = this.builder
+    if (builder === undefined) return
+    const { buffer, bytes } = builder.finish()
+    this.lastSize = bytes.length
+    this.queue.push(
+      new Batch(this, {
+        bytes,
+        buffer,
+        callbacks: this.callbacks,
+        idAt: builder.idAt,
+        openedAt: this.openedAt,
+        deadline: this.openedAt + writeTimeoutMs,
+        partitionFixed: this.partitionFixed
+      })
+    )
+    this.builder = undefined
+    this.callbacks = []
+    this.partitionFixed = false
+  }
+}
