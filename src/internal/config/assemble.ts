@@ -1,0 +1,250 @@
+/**
+ * From the configuration as written to the one the rest of Spillway reads. Faults that lie in one entry alone (a TLS
+ * file, a missing password) are reported here; what concerns several entries is in `rules.ts`.
+ */
+import * as Path from "node:path"
+import * as Redacted from "effect/Redacted"
+import type { Environment } from "./environment.ts"
+import type { Report } from "./field.ts"
+import type * as Model from "./model.ts"
+import { deadLetterQueueOf, queueFault } from "./queue.ts"
+import type { Written, WrittenConnection, WrittenRetry } from "./shape.ts"
+import { type Path as KeyPath, locate, type Node } from "./tree.ts"
+
+/** What assembling needs beside the values. `readText` reads a certificate file; it throws when it cannot. */
+export interface Surroundings {
+  readonly root: Node
+  readonly env: Environment
+  readonly readText: (file: string) => string
+  readonly report: Report
+}
+
+export const connectionPath: KeyPath = ["kafka", "connection"]
+export const clientPath: KeyPath = ["cloud", "aws", "sqs", "clients"]
+export const outputPath: KeyPath = ["stream", "output"]
+export const producerPath: KeyPath = ["stream", "producer"]
+
+const record = <A, B>(from: ReadonlyMap<string, A>, change: (name: string, value: A) => B): Record<string, B> =>
+  Object.fromEntries([...from].map(([name, value]) => [name, change(name, value)]))
+
+export const assemble = (written: Written, around: Surroundings): Model.AppConfig => {
+  const { breaker, http, shutdown, buffer } = written
+  const outputs = record(
+    written.stream.output,
+    (name, value): Model.OutputConfig => ({
+      name,
+      connection: value.connection,
+      topic: value.topic,
+      batchSize: value.batch_size,
+      batchBytes: value.batch_bytes,
+      idleTimeoutMs: value.idle_timeout,
+      writeTimeoutMs: value.write_timeout,
+      balancer: value.balancer,
+      compression: value.compression,
+      maxRecordBytes: value.max_record_bytes,
+      idHeader: value.id_header,
+      maxInFlight: value.max_in_flight
+    })
+  )
+  const longestWrite = Math.max(1, ...Object.values(outputs).map(output => output.writeTimeoutMs))
+  return {
+    outputs,
+    producers: record(written.stream.producer, (name, value) => ({
+      name,
+      output: value.output,
+      encoding: value.encoding,
+      retry: retryOf(value.retry, [...producerPath, name, "retry"], around)
+    })),
+    kafkaConnections: record(written.kafka.connection, (name, value) =>
+      connectionOf(name, value, [...connectionPath, name], around)
+    ),
+    sqsClients: record(written.cloud.aws.sqs.clients, (name, value): Model.SqsClientConfig => {
+      const path = [...clientPath, name]
+      const at = (key: string) => locate(around.root, [...path, key])
+      const region = value.region ?? regionOf([...path, "region"], around)
+      if ((value.access_key_id === undefined) !== (value.secret_access_key === undefined)) {
+        const lacking = value.access_key_id === undefined ? "access_key_id" : "secret_access_key"
+        around.report.missing(at(lacking), [...path, lacking], "both access_key_id and secret_access_key, or neither")
+      } else if (value.session_token !== undefined && value.access_key_id === undefined) {
+        const message = "means nothing without access_key_id and secret_access_key"
+        around.report.fault(at("session_token"), [...path, "session_token"], { message })
+      }
+      return {
+        name,
+        region,
+        endpoint: value.endpoint,
+        accessKeyId: value.access_key_id,
+        secretAccessKey: value.secret_access_key,
+        sessionToken: value.session_token,
+        requestTimeoutMs: value.request_timeout,
+        connectionTimeoutMs: value.connection_timeout
+      }
+    }),
+    breaker: {
+      consecutiveFailures: breaker.consecutive_failures,
+      windowMs: breaker.window,
+      minimumVolume: breaker.minimum_volume,
+      failureRate: breaker.failure_rate,
+      slowCallMs: breaker.slow_call,
+      slowCallRate: breaker.slow_call_rate,
+      openMinMs: breaker.open_min,
+      openMaxMs: breaker.open_max,
+      factor: breaker.factor,
+      jitter: breaker.jitter,
+      probes: breaker.probes,
+      probeTimeoutMs: breaker.probe_timeout ?? longestWrite
+    },
+    http: {
+      host: http.host,
+      port: http.port,
+      maxBodyBytes: http.max_body_bytes,
+      token: http.token,
+      requestTimeoutMs: http.request_timeout
+    },
+    shutdown: { budgetMs: shutdown.budget },
+    buffer: { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait }
+  }
+}
+
+/** The region the AWS tools would take. */
+const regionOf = (path: KeyPath, { env, report, root }: Surroundings): string => {
+  const region = env.AWS_REGION || env.AWS_DEFAULT_REGION
+  if (region === undefined) {
+    report.missing(locate(root, path), path, "an AWS region such as eu-central-1", "AWS_REGION is not set either")
+  }
+  return region ?? ""
+}
+
+const retryOf = (retry: WrittenRetry, path: KeyPath, { report, root }: Surroundings): Model.RetryConfig => {
+  const settings = {
+    afterMs: retry.after,
+    maxAttempts: retry.max_attempts,
+    maxNumberOfMessages: retry.max_number_of_messages,
+    waitTimeSeconds: retry.wait_time,
+    runnerCount: retry.runner_count,
+    clientName: retry.client_name,
+    msgBodyEncoding: retry.msg_body_encoding,
+    unmarshaller: retry.unmarshaller,
+    create: retry.create,
+    visibilityTimeoutMs: retry.visibility_timeout,
+    rate: retry.rate
+  }
+  const { queue_id: queueId, dead_letter_queue_id: given } = retry
+  const judge = (key: string, id: string | undefined, derives: boolean): void => {
+    const fault = id === undefined ? undefined : queueFault(id, derives)
+    if (fault !== undefined) report.fault(locate(root, [...path, key]), [...path, key], { message: fault })
+  }
+  judge("queue_id", queueId, given === undefined)
+  judge("dead_letter_queue_id", given, false)
+  const deadLetterQueueId = given ?? (queueId === undefined ? undefined : deadLetterQueueOf(queueId))
+  if (!retry.enabled) return { ...settings, enabled: false, queueId, deadLetterQueueId }
+  if (queueId === undefined) {
+    const at = [...path, "queue_id"]
+    report.missing(locate(root, path), at, "an SQS queue name, URL or ARN", "or switch retry off: retry.enabled: false")
+  }
+  return { ...settings, enabled: true, queueId: queueId ?? "", deadLetterQueueId: deadLetterQueueId ?? "" }
+}
+
+const connectionOf = (
+  name: string,
+  written: WrittenConnection,
+  path: KeyPath,
+  around: Surroundings
+): Model.KafkaConnectionConfig => ({
+  name,
+  brokers: written.brokers,
+  clientId: written.client_id,
+  tls: written.tls?.enabled ? tlsOf(written.tls, [...path, "tls"], around) : undefined,
+  sasl: written.sasl === undefined ? undefined : saslOf(written.sasl, [...path, "sasl"], around),
+  connectionTimeoutMs: written.connection_timeout,
+  requestTimeoutMs: written.request_timeout,
+  metadataMaxAgeMs: written.metadata_max_age,
+  idempotent: written.idempotent
+})
+
+const tlsOf = (
+  tls: NonNullable<WrittenConnection["tls"]>,
+  path: KeyPath,
+  { report, readText, root }: Surroundings
+): Model.TlsConfig => {
+  /** A path is relative to the file that names it; one from a variable, to the working directory. */
+  const pem = (key: "ca_file" | "cert_file" | "key_file"): string | undefined => {
+    const file = tls[key]
+    if (file === undefined || report.isBad([...path, key])) return undefined
+    const origin = locate(root, [...path, key])
+    const at = origin.variable === undefined ? Path.resolve(Path.dirname(origin.file), file) : Path.resolve(file)
+    const refuse = (message: string): void => report.fault(origin, [...path, key], { message })
+    try {
+      const text = readText(at)
+      if (!text.includes("-----BEGIN ")) refuse("the file is not PEM: it has no -----BEGIN line")
+      return text
+    } catch (cause) {
+      refuse(`the file cannot be read: ${reasonOf(cause)}`)
+      return undefined
+    }
+  }
+  if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
+    const lacking = tls.cert_file === undefined ? "cert_file" : "key_file"
+    report.missing(locate(root, path), [...path, lacking], "both cert_file and key_file, or neither")
+  }
+  const key = pem("key_file")
+  return {
+    ca: pem("ca_file"),
+    cert: pem("cert_file"),
+    key: key === undefined ? undefined : Redacted.make(key),
+    passphrase: tls.passphrase,
+    servername: tls.servername,
+    insecureSkipVerify: tls.insecure_skip_verify
+  }
+}
+
+/** Why a file cannot be read, in words; never a path or a content beyond what the caller shows. */
+export const reasonOf = (cause: unknown): string => {
+  const code = cause instanceof Error && "code" in cause ? `${cause.code}` : ""
+  const words: Readonly<Record<string, string>> = {
+    ENOENT: "no such file",
+    EACCES: "permission denied",
+    EPERM: "permission denied",
+    EISDIR: "it is a directory",
+    ERR_ENCODING_INVALID_ENCODED_DATA: "it is not UTF-8 text"
+  }
+  if (cause instanceof TypeError) return "it is not UTF-8 text"
+  return words[code] ?? (code === "" ? "the system refused" : code)
+}
+
+type WrittenSasl = NonNullable<WrittenConnection["sasl"]>
+
+const saslOf = (sasl: WrittenSasl, path: KeyPath, around: Surroundings): Model.SaslConfig => {
+  const { mechanism, username, password, token, token_file: tokenFile, region } = sasl
+  const { report, root } = around
+  const given = { username, password, token, token_file: tokenFile, region }
+  const allow = (...keys: ReadonlyArray<keyof typeof given>): void => {
+    for (const key of ["username", "password", "token", "token_file", "region"] as const) {
+      if (given[key] === undefined || keys.includes(key) || report.isBad([...path, "mechanism"])) continue
+      const message = `mechanism ${mechanism} does not use it`
+      report.fault(locate(root, [...path, key]), [...path, key], { message })
+    }
+  }
+  const need = (key: "username" | "password" | "token"): void => {
+    if (given[key] !== undefined || report.isBad([...path, "mechanism"])) return
+    report.missing(locate(root, path), [...path, key], `a text, as mechanism ${mechanism} needs it`)
+  }
+  switch (mechanism) {
+    case "msk-iam":
+      allow("region")
+      return { mechanism, region: region ?? regionOf([...path, "region"], around) }
+    case "oauthbearer":
+      allow("token", "token_file")
+      if (tokenFile === undefined) need("token")
+      else if (token !== undefined) {
+        const message = "token is there too: give one of the two"
+        report.fault(locate(root, [...path, "token_file"]), [...path, "token_file"], { message })
+      }
+      return { mechanism, token, tokenFile }
+    default:
+      allow("username", "password")
+      need("username")
+      need("password")
+      return { mechanism, username: username ?? "", password: password ?? Redacted.make("") }
+  }
+}

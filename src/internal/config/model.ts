@@ -1,0 +1,176 @@
+/**
+ * A valid configuration, as the rest of Spillway reads it. Durations are milliseconds, sizes bytes, rates fractions of 1
+ * unless a member says otherwise. Keys, ranges and defaults are in `shape.ts`.
+ */
+import type * as Redacted from "effect/Redacted"
+
+export type Secret = Redacted.Redacted<string>
+
+export type Balancer = "default" | "hash" | "round_robin" | "least_bytes" | "murmur2" | "crc32"
+export type Compression = "none" | "gzip" | "zstd"
+export type ProducerEncoding = "application/json" | "raw" | "kafka/proto-wire-format"
+export type Unmarshaller = "msg" | "raw" | "sns" | "msg_base64"
+
+/** `stream.output.<name>`: where records go and how they are batched. */
+export interface OutputConfig {
+  readonly name: string
+  /** Names a `KafkaConnectionConfig`. */
+  readonly connection: string
+  readonly topic: string
+  /** Most records in one record batch. */
+  readonly batchSize: number
+  /** A record batch is closed at this size; a larger record travels in a batch of its own. */
+  readonly batchBytes: number
+  /** How long a batch waits for more records. */
+  readonly idleTimeoutMs: number
+  /** Budget for Kafka before a record is diverted. */
+  readonly writeTimeoutMs: number
+  readonly balancer: Balancer
+  readonly compression: Compression
+  readonly maxRecordBytes: number
+  /** Name of the Kafka header that carries the record id. */
+  readonly idHeader: string
+  /** Produce requests in flight at most. */
+  readonly maxInFlight: number
+}
+
+interface RetrySettings {
+  /** Delay before the first retry. */
+  readonly afterMs: number
+  readonly maxAttempts: number
+  readonly maxNumberOfMessages: number
+  readonly waitTimeSeconds: number
+  readonly runnerCount: number
+  /** Names a `SqsClientConfig`. */
+  readonly clientName: string
+  readonly msgBodyEncoding: "base64"
+  readonly unmarshaller: Unmarshaller
+  /** Create the queue and its dead-letter queue when they do not exist. */
+  readonly create: boolean
+  readonly visibilityTimeoutMs: number
+  /** Replayed records per second at most; undefined: no limit of its own. */
+  readonly rate: number | undefined
+}
+
+/** `stream.producer.<name>.retry`: the queue ids are there whenever it is enabled. */
+export type RetryConfig =
+  | (RetrySettings & { readonly enabled: true; readonly queueId: string; readonly deadLetterQueueId: string })
+  | (RetrySettings & {
+      readonly enabled: false
+      readonly queueId: string | undefined
+      readonly deadLetterQueueId: string | undefined
+    })
+
+/** `stream.producer.<name>`. */
+export interface ProducerConfig {
+  readonly name: string
+  /** Names an `OutputConfig`. */
+  readonly output: string
+  readonly encoding: ProducerEncoding
+  readonly retry: RetryConfig
+}
+
+/** PEM texts, read from the files the configuration names. */
+export interface TlsConfig {
+  readonly ca: string | undefined
+  readonly cert: string | undefined
+  readonly key: Secret | undefined
+  readonly passphrase: Secret | undefined
+  readonly servername: string | undefined
+  readonly insecureSkipVerify: boolean
+}
+
+export type SaslConfig =
+  | {
+      readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512"
+      readonly username: string
+      readonly password: Secret
+    }
+  | {
+      readonly mechanism: "oauthbearer"
+      /** Exactly one of the two. The file is read again for each new token. */
+      readonly token: Secret | undefined
+      readonly tokenFile: string | undefined
+    }
+  | { readonly mechanism: "msk-iam"; readonly region: string }
+
+/** `kafka.connection.<name>`. */
+export interface KafkaConnectionConfig {
+  readonly name: string
+  /** `host:port`; IPv6 hosts in brackets. */
+  readonly brokers: ReadonlyArray<string>
+  readonly clientId: string
+  readonly tls: TlsConfig | undefined
+  readonly sasl: SaslConfig | undefined
+  readonly connectionTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly metadataMaxAgeMs: number
+  readonly idempotent: boolean
+}
+
+/** `cloud.aws.sqs.clients.<name>`. */
+export interface SqsClientConfig {
+  readonly name: string
+  readonly region: string
+  readonly endpoint: string | undefined
+  /** With the secret: static credentials. Without: the AWS default credential chain. */
+  readonly accessKeyId: string | undefined
+  readonly secretAccessKey: Secret | undefined
+  readonly sessionToken: Secret | undefined
+  readonly requestTimeoutMs: number
+  readonly connectionTimeoutMs: number
+}
+
+/** `breaker`: when Kafka counts as unavailable, and how it is probed. */
+export interface BreakerConfig {
+  readonly consecutiveFailures: number
+  readonly windowMs: number
+  /** Calls in the window before the rates count. */
+  readonly minimumVolume: number
+  readonly failureRate: number
+  /** A call this slow counts as slow; undefined: none does. */
+  readonly slowCallMs: number | undefined
+  readonly slowCallRate: number
+  readonly openMinMs: number
+  readonly openMaxMs: number
+  readonly factor: number
+  /** Part of an open interval added or taken away at random. */
+  readonly jitter: number
+  readonly probes: number
+  readonly probeTimeoutMs: number
+}
+
+/** `http`. */
+export interface HttpConfig {
+  readonly host: string
+  readonly port: number
+  readonly maxBodyBytes: number
+  /** Bearer token every request must show; there whenever `host` is not a loopback address. */
+  readonly token: Secret | undefined
+  readonly requestTimeoutMs: number
+}
+
+/** `shutdown`. */
+export interface ShutdownConfig {
+  readonly budgetMs: number
+}
+
+/** `buffer`: records that have no outcome yet. */
+export interface BufferConfig {
+  readonly maxRecords: number
+  readonly maxBytes: number
+  /** How long a publish may wait for room. */
+  readonly maxWaitMs: number
+}
+
+/** A whole, valid configuration. Names between its parts are resolved: what is named exists. */
+export interface AppConfig {
+  readonly outputs: Readonly<Record<string, OutputConfig>>
+  readonly producers: Readonly<Record<string, ProducerConfig>>
+  readonly kafkaConnections: Readonly<Record<string, KafkaConnectionConfig>>
+  readonly sqsClients: Readonly<Record<string, SqsClientConfig>>
+  readonly breaker: BreakerConfig
+  readonly http: HttpConfig
+  readonly shutdown: ShutdownConfig
+  readonly buffer: BufferConfig
+}

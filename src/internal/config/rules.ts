@@ -1,0 +1,194 @@
+/**
+ * What must hold between the entries of a configuration. Each rule is skipped where a value it needs was refused
+ * already, so that one mistake is reported once.
+ */
+import * as Redacted from "effect/Redacted"
+import { clientPath, connectionPath, outputPath, producerPath } from "./assemble.ts"
+import type { Report } from "./field.ts"
+import { didYouMean } from "./issue.ts"
+import type { AppConfig, OutputConfig } from "./model.ts"
+import { sameQueue } from "./queue.ts"
+import { locate, type Node, type Path } from "./tree.ts"
+import { formatDuration, formatSize } from "./units.ts"
+
+type Say = (path: Path, message: string, more?: { readonly suggestion?: string | undefined }) => void
+
+/** Reports every rule that `config` breaks. */
+export const check = (config: AppConfig, root: Node, report: Report): void => {
+  const say: Say = (path, message, more) => {
+    const suggestion = more?.suggestion === undefined ? {} : { suggestion: more.suggestion }
+    report.fault(locate(root, path), path, { message, ...suggestion })
+  }
+  const good = (...paths: ReadonlyArray<Path>): boolean => paths.every(path => !report.isBad(path))
+  producers(config, say, good)
+  outputs(config, say, good)
+  deadlines(config, say, good)
+  services(config, say, good)
+}
+
+type Good = (...paths: ReadonlyArray<Path>) => boolean
+
+const get = <A>(from: Readonly<Record<string, A>>, name: string): A | undefined =>
+  Object.hasOwn(from, name) ? from[name] : undefined
+
+const unknownName = (name: string, known: Readonly<Record<string, unknown>>, where: Path): string => {
+  const names = Object.keys(known)
+  const rest = names.length === 0 ? "none is defined" : `known are ${names.join(", ")}`
+  return `there is no ${where.join(".")}.${name}: ${rest}`
+}
+
+const producers = (config: AppConfig, say: Say, good: Good): void => {
+  if (Object.keys(config.producers).length === 0 && good(producerPath)) {
+    say(producerPath, "there is no producer: at least one is needed, under stream.producer.<name>")
+  }
+  const byTopic = new Map<string, string>()
+  for (const { name, output: outputName, retry } of Object.values(config.producers)) {
+    const path = [...producerPath, name]
+    const output = get(config.outputs, outputName)
+    if (output === undefined) {
+      if (good([...path, "output"], [...outputPath, outputName])) {
+        const suggestion = didYouMean(outputName, Object.keys(config.outputs))
+        say([...path, "output"], unknownName(outputName, config.outputs, outputPath), { suggestion })
+      }
+    } else if (good([...path, "output"], [...outputPath, outputName, "topic"])) {
+      const twin = byTopic.get(output.topic)
+      if (twin === undefined) byTopic.set(output.topic, name)
+      else
+        say([...path, "output"], `producer ${twin} writes to topic ${output.topic} already: a topic has one producer`)
+    }
+    if (!retry.enabled) continue
+    const at = (key: string): Path => [...path, "retry", key]
+    if (
+      get(config.sqsClients, retry.clientName) === undefined &&
+      good(at("client_name"), [...clientPath, retry.clientName])
+    ) {
+      const suggestion = didYouMean(retry.clientName, Object.keys(config.sqsClients))
+      say(at("client_name"), unknownName(retry.clientName, config.sqsClients, clientPath), { suggestion })
+    }
+    if (
+      good(at("queue_id"), at("dead_letter_queue_id")) &&
+      retry.queueId !== "" &&
+      sameQueue(retry.queueId, retry.deadLetterQueueId)
+    ) {
+      say(at("dead_letter_queue_id"), "is the queue of queue_id: dead letters need a queue of their own")
+    }
+    if (!good(at("visibility_timeout"))) continue
+    if (retry.visibilityTimeoutMs % 1000 !== 0) {
+      say(at("visibility_timeout"), `SQS counts whole seconds, found ${formatDuration(retry.visibilityTimeoutMs)}`)
+    } else if (output !== undefined && good([...outputPath, outputName, "write_timeout"])) {
+      const write = output.writeTimeoutMs
+      if (retry.visibilityTimeoutMs <= write) {
+        const message = `must be longer than write_timeout of output ${outputName} (${formatDuration(write)}), found ${formatDuration(retry.visibilityTimeoutMs)}: a message would be received again while its records are on their way`
+        say(at("visibility_timeout"), message)
+      }
+    }
+  }
+}
+
+const outputs = (config: AppConfig, say: Say, good: Good): void => {
+  for (const output of Object.values(config.outputs)) {
+    const at = (key: string): Path => [...outputPath, output.name, key]
+    const connection = get(config.kafkaConnections, output.connection)
+    if (connection === undefined) {
+      if (good(at("connection"), [...connectionPath, output.connection])) {
+        const suggestion = didYouMean(output.connection, Object.keys(config.kafkaConnections))
+        say(at("connection"), unknownName(output.connection, config.kafkaConnections, connectionPath), { suggestion })
+      }
+    } else if (connection.idempotent && output.maxInFlight > 5 && good(at("max_in_flight"))) {
+      const message = `at most 5 on an idempotent connection (KIP-98), found ${output.maxInFlight}`
+      say(at("max_in_flight"), message, { suggestion: `or set idempotent: false on connection ${connection.name}` })
+    }
+    if ((output.topic === "." || output.topic === "..") && good(at("topic")))
+      say(at("topic"), "Kafka allows no such name")
+    room(output, config, at, say, good)
+  }
+}
+
+const room = (output: OutputConfig, config: AppConfig, at: (key: string) => Path, say: Say, good: Good): void => {
+  const limit: Path = ["buffer", "max_bytes"]
+  for (const [key, bytes] of [
+    ["max_record_bytes", output.maxRecordBytes],
+    ["batch_bytes", output.batchBytes]
+  ] as const) {
+    if (bytes > config.buffer.maxBytes && good(at(key), limit)) {
+      say(at(key), `must fit buffer.max_bytes (${formatSize(config.buffer.maxBytes)}), found ${formatSize(bytes)}`)
+    }
+  }
+}
+
+/** Deadlines nest: a batch waits less than an attempt may take, an attempt and a diversion end before the shutdown does. */
+const deadlines = (config: AppConfig, say: Say, good: Good): void => {
+  const budget = config.shutdown.budgetMs
+  const budgetPath: Path = ["shutdown", "budget"]
+  for (const output of Object.values(config.outputs)) {
+    const idle: Path = [...outputPath, output.name, "idle_timeout"]
+    const write: Path = [...outputPath, output.name, "write_timeout"]
+    const found = formatDuration(output.writeTimeoutMs)
+    if (output.idleTimeoutMs > output.writeTimeoutMs && good(idle, write)) {
+      say(idle, `must not be longer than write_timeout (${found}), found ${formatDuration(output.idleTimeoutMs)}`)
+    }
+    if (output.writeTimeoutMs >= budget && good(write, budgetPath)) {
+      say(write, `must be shorter than shutdown.budget (${formatDuration(budget)}), found ${found}`)
+    }
+    const published = output.writeTimeoutMs + config.buffer.maxWaitMs
+    const request: Path = ["http", "request_timeout"]
+    if (config.http.requestTimeoutMs <= published && good(write, request, ["buffer", "max_wait"])) {
+      const need = `write_timeout of output ${output.name} and buffer.max_wait together (${formatDuration(published)})`
+      say(request, `must be longer than ${need}, found ${formatDuration(config.http.requestTimeoutMs)}`)
+    }
+  }
+  const wait: Path = ["buffer", "max_wait"]
+  if (config.buffer.maxWaitMs >= budget && good(wait, budgetPath)) {
+    const found = formatDuration(config.buffer.maxWaitMs)
+    say(wait, `must be shorter than shutdown.budget (${formatDuration(budget)}), found ${found}`)
+  }
+  for (const { name, output: outputName, retry } of Object.values(config.producers)) {
+    const client = get(config.sqsClients, retry.clientName)
+    const output = get(config.outputs, outputName)
+    if (!retry.enabled || client === undefined || output === undefined || output.writeTimeoutMs >= budget) continue
+    const request: Path = [...clientPath, client.name, "request_timeout"]
+    const needed = output.writeTimeoutMs + client.requestTimeoutMs
+    if (needed < budget || !good(request, [...outputPath, outputName, "write_timeout"], budgetPath)) continue
+    const message = `with write_timeout of producer ${name} (${formatDuration(output.writeTimeoutMs)}) it must fit shutdown.budget (${formatDuration(budget)}), or the last records could not be diverted; found ${formatDuration(client.requestTimeoutMs)}`
+    say(request, message)
+  }
+  for (const [from, all] of [
+    [connectionPath, config.kafkaConnections],
+    [clientPath, config.sqsClients]
+  ] as const) {
+    for (const { name, connectionTimeoutMs, requestTimeoutMs } of Object.values(all)) {
+      const path: Path = [...from, name, "connection_timeout"]
+      if (connectionTimeoutMs <= requestTimeoutMs || !good(path, [...from, name, "request_timeout"])) continue
+      const found = formatDuration(connectionTimeoutMs)
+      say(path, `must not be longer than request_timeout (${formatDuration(requestTimeoutMs)}), found ${found}`)
+    }
+  }
+}
+
+/** Addresses of this host alone: IPv4 127.0.0.0/8, IPv6 ::1, and the name that stands for them. */
+const isLoopback = (host: string): boolean => /^(127(\.\d{1,3}){3}|\[?::1\]?|localhost)$/i.test(host)
+
+const services = (config: AppConfig, say: Say, good: Good): void => {
+  const { breaker, http } = config
+  const max: Path = ["breaker", "open_max"]
+  const min: Path = ["breaker", "open_min"]
+  if (breaker.openMinMs > breaker.openMaxMs && good(min, max)) {
+    const found = formatDuration(breaker.openMinMs)
+    say(min, `must not be longer than open_max (${formatDuration(breaker.openMaxMs)}), found ${found}`)
+  }
+  const slow: Path = ["breaker", "slow_call"]
+  for (const output of Object.values(config.outputs)) {
+    const write: Path = [...outputPath, output.name, "write_timeout"]
+    if (breaker.slowCallMs === undefined || breaker.slowCallMs < output.writeTimeoutMs || !good(slow, write)) continue
+    const longest = `write_timeout of output ${output.name} (${formatDuration(output.writeTimeoutMs)})`
+    say(slow, `must be shorter than ${longest}, which ends slower calls; found ${formatDuration(breaker.slowCallMs)}`)
+  }
+  const token: Path = ["http", "token"]
+  if (http.token === undefined && !isLoopback(http.host) && good(token, ["http", "host"])) {
+    say(token, `missing: ${http.host} is reachable from other hosts, so every request must show a bearer token`, {
+      suggestion: "set SPILLWAY_HTTP__TOKEN, or listen on 127.0.0.1"
+    })
+  } else if (http.token !== undefined && good(token) && !/^[\x21-\x7e]+$/.test(Redacted.value(http.token))) {
+    say(token, "a bearer token is made of printable ASCII characters without spaces (the value is not shown)")
+  }
+}

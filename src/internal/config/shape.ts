@@ -1,0 +1,251 @@
+/**
+ * Every key of the configuration: its kind, range, default and meaning. The reader, the environment overrides, the JSON
+ * Schema and the reference in docs/configuration.md all come from this one table.
+ */
+import { always, defaulted, type Kind, named, optional, required, section } from "./field.ts"
+import { addresses, choice, decimal, duration, flag, seconds, secret, size, text, url, whole } from "./kind.ts"
+
+const MiB = 1024 * 1024
+const second = 1000
+const minute = 60 * second
+const hour = 60 * minute
+
+const topic = text(
+  "a topic name of at most 249 letters, digits, dots, underscores and hyphens",
+  /^[A-Za-z0-9._-]{1,249}$/
+)
+
+const outputFields = {
+  type: defaulted(choice(["kafka"]), "kafka", "kafka", "What the output writes to."),
+  connection: defaulted(text(), "default", "default", "Name of a `kafka.connection`."),
+  topic: required(topic, "Topic the records go to."),
+  batch_size: defaulted(whole(1, 1_000_000), 1000, "1000", "Most records in one record batch."),
+  batch_bytes: defaulted(
+    size(16 * 1024, 100 * MiB),
+    1_000_000,
+    "1000000",
+    "A record batch is closed at this size. A larger record travels in a batch of its own."
+  ),
+  idle_timeout: defaulted(duration(0, hour), 5, "5ms", "How long a batch waits for more records."),
+  write_timeout: defaulted(
+    duration(1, hour),
+    1000,
+    "1s",
+    "Budget for Kafka: a record not acknowledged by then is diverted to the fallback queue."
+  ),
+  balancer: defaulted(
+    choice(["default", "hash", "round_robin", "least_bytes", "murmur2", "crc32"]),
+    "default",
+    "default",
+    "How a record without a fixed partition gets one. `default`: as the Java client (murmur2 over the key; sticky per batch without a key)."
+  ),
+  compression: defaulted(choice(["none", "gzip", "zstd"]), "none", "none", "Compression of record batches."),
+  max_record_bytes: defaulted(
+    size(1024, 100 * MiB),
+    1_048_576,
+    "1MiB",
+    "A larger record is rejected. The topic's `max.message.bytes` should allow it."
+  ),
+  id_header: defaulted(text(), "spillway-id", "spillway-id", "Kafka header that carries the record id."),
+  max_in_flight: defaulted(
+    whole(1, 100),
+    5,
+    "5",
+    "Produce requests in flight. At most 5 on an idempotent connection (KIP-98)."
+  )
+}
+
+const retryFields = {
+  enabled: defaulted(flag, true, "true", "Divert to the fallback queue, and replay from it."),
+  after: defaulted(duration(0, 24 * hour), minute, "1m", "Delay before a diverted record is first replayed."),
+  max_attempts: defaulted(
+    whole(1, 1000),
+    5,
+    "5",
+    "Replays that Kafka may refuse before a record becomes a dead letter. An outage counts as no attempt."
+  ),
+  queue_id: optional(text(), "SQS queue: name, URL or ARN. Required while retry is enabled."),
+  dead_letter_queue_id: optional(
+    text(),
+    "SQS queue for records that failed for good: name, URL or ARN.",
+    "`queue_id` with `-dlq` behind it"
+  ),
+  max_number_of_messages: defaulted(whole(1, 10), 10, "10", "Messages per receive call."),
+  wait_time: defaulted(seconds(0, 20), 20, "20", "Long poll of a receive call: seconds as a number, or a duration."),
+  runner_count: defaulted(whole(1, 64), 1, "1", "Replay loops of this instance."),
+  client_name: defaulted(text(), "default", "default", "Name of a `cloud.aws.sqs.clients` entry."),
+  msg_body_encoding: defaulted(choice(["base64"]), "base64", "base64", "How bodies are written."),
+  unmarshaller: defaulted(
+    choice(["msg", "raw", "sns", "msg_base64"]),
+    "msg_base64",
+    "msg_base64",
+    "How messages are read that other programs left in the queue. Spillway's own are recognised by themselves."
+  ),
+  create: defaulted(flag, false, "false", "Create the queue and its dead-letter queue when they do not exist."),
+  visibility_timeout: defaulted(
+    duration(second, 12 * hour),
+    minute,
+    "1m",
+    "How long a received message is hidden from others; whole seconds. Extended while its records are replayed."
+  ),
+  rate: optional(decimal(0, 10_000_000, true), "Most replayed records per second.", "as fast as Kafka stays healthy")
+}
+
+const retry = section(retryFields)
+const output = section(outputFields)
+
+const producer = section({
+  output: required(text("the name of an output"), "Name of a `stream.output`."),
+  encoding: defaulted(
+    choice(["application/json", "raw", "kafka/proto-wire-format"]),
+    "raw",
+    "raw",
+    "What a record's value must be. `raw` takes any bytes."
+  ),
+  retry: always(retry, "The fallback queue of this producer.")
+})
+
+const tlsSection = section({
+  enabled: defaulted(flag, true, "true", "Off keeps the other keys without using them."),
+  ca_file: optional(text(), "PEM file of the authorities to trust.", "the system's"),
+  cert_file: optional(text(), "PEM file of the client certificate, for mutual TLS. Needs `key_file`."),
+  key_file: optional(text(), "PEM file of the client key."),
+  passphrase: optional(secret, "Passphrase of the client key."),
+  servername: optional(text(), "Name the broker's certificate must have.", "the host of the address"),
+  insecure_skip_verify: defaulted(flag, false, "false", "Accept any certificate. For tests only.")
+})
+
+type TlsValues = ReturnType<typeof tlsSection.read>
+
+/** `true`, `false` or a section: `tls: true` is a section of nothing but defaults. */
+const tls: Kind<TlsValues | undefined> = {
+  title: "true, false or a section",
+  schema: { anyOf: [{ type: "boolean" }, tlsSection.schema] },
+  placeholder: undefined,
+  switchable: true,
+  ...(tlsSection.fields === undefined ? {} : { fields: tlsSection.fields }),
+  read: (node, path, report) => {
+    const switched = node.kind === "scalar" && node.value !== null ? flag.read(node, path, report) : undefined
+    if (switched === false) return undefined
+    const empty = { kind: "map", entries: new Map(), origin: node.origin } as const
+    return tlsSection.read(switched ? empty : node, path, report)
+  }
+}
+
+const sasl = section({
+  mechanism: required(
+    choice(["plain", "scram-sha-256", "scram-sha-512", "oauthbearer", "msk-iam"], true),
+    "How to authenticate."
+  ),
+  username: optional(text(), "For `plain` and `scram-*`."),
+  password: optional(secret, "For `plain` and `scram-*`."),
+  token: optional(secret, "For `oauthbearer`: a fixed token."),
+  token_file: optional(text(), "For `oauthbearer`: a file read again for each token."),
+  region: optional(text(), "For `msk-iam`: AWS region.", "`AWS_REGION`")
+})
+
+const connection = section({
+  brokers: required(addresses, "Bootstrap addresses `host:port`: a list, or one text with commas."),
+  client_id: defaulted(text(), "spillway", "spillway", "Name shown in the brokers' logs and quotas."),
+  tls: optional(tls, "Encrypt: `true`, or a section.", "false"),
+  sasl: optional(sasl, "Authenticate.", "no authentication"),
+  connection_timeout: defaulted(duration(1, 5 * minute), second, "1s", "For a connection to a broker to open."),
+  request_timeout: defaulted(duration(1, 5 * minute), 5 * second, "5s", "For one answer of a broker."),
+  metadata_max_age: defaulted(duration(100, hour), 10 * second, "10s", "Metadata older than this is asked for again."),
+  idempotent: defaulted(
+    flag,
+    true,
+    "true",
+    "Idempotent producing (KIP-98). Falls back by itself where it is forbidden."
+  )
+})
+
+const sqsClient = section({
+  region: optional(text(), "AWS region.", "`AWS_REGION`, then `AWS_DEFAULT_REGION`"),
+  endpoint: optional(url, "Address of an SQS-compatible service.", "AWS"),
+  access_key_id: optional(text(), "Static credentials.", "AWS's default credential chain"),
+  secret_access_key: optional(secret, "Static credentials."),
+  session_token: optional(secret, "Static credentials."),
+  request_timeout: defaulted(
+    duration(1, 5 * minute),
+    3 * second,
+    "3s",
+    "For one answer; receives add their `wait_time`."
+  ),
+  connection_timeout: defaulted(duration(1, 5 * minute), second, "1s", "For a connection to open.")
+})
+
+const breaker = section({
+  consecutive_failures: defaulted(whole(1, 100_000), 5, "5", "Availability failures in a row that open the breaker."),
+  window: defaulted(duration(100, hour), 10 * second, "10s", "Calls younger than this count for the rates."),
+  minimum_volume: defaulted(whole(1, 1_000_000), 20, "20", "Calls in the window before the rates count."),
+  failure_rate: defaulted(decimal(0, 1, true), 0.5, "0.5", "Part of the calls that fail before the breaker opens."),
+  slow_call: optional(duration(1, hour), "A call that takes this long counts as slow.", "no call is slow"),
+  slow_call_rate: defaulted(decimal(0, 1, true), 1, "1", "Part of the calls that are slow before the breaker opens."),
+  open_min: defaulted(duration(1, hour), second, "1s", "First interval between opening and a probe."),
+  open_max: defaulted(duration(1, hour), 30 * second, "30s", "Longest interval."),
+  factor: defaulted(decimal(1, 100), 2, "2", "Growth of the interval with each failed probe."),
+  jitter: defaulted(decimal(0, 1), 0.2, "0.2", "Part of the interval that is random."),
+  probes: defaulted(whole(1, 100), 1, "1", "Batches let through as probes while half-open."),
+  probe_timeout: optional(duration(1, hour), "Deadline of a probe.", "the longest `write_timeout` of the outputs")
+})
+
+const http = section({
+  host: defaulted(text(), "127.0.0.1", "127.0.0.1", "Address to listen on. Any but a loopback address needs a token."),
+  port: defaulted(whole(0, 65_535), 8080, "8080", "Port to listen on; 0 takes a free one."),
+  max_body_bytes: defaulted(size(1024, 1024 * MiB), 8 * MiB, "8MiB", "A larger request body is refused with 413."),
+  token: optional(secret, "Bearer token every request must show.", "none, and none is asked for"),
+  request_timeout: defaulted(
+    duration(1, hour),
+    10 * second,
+    "10s",
+    "For one request, from its first byte to the answer."
+  )
+})
+
+const buffer = section({
+  max_records: defaulted(whole(1, 100_000_000), 200_000, "200000", "Records without an outcome at most."),
+  max_bytes: defaulted(size(MiB, 64 * 1024 * MiB), 256 * MiB, "256MiB", "Bytes of them at most."),
+  max_wait: defaulted(duration(0, hour), second, "1s", "How long a publish waits for room before it is `Overloaded`.")
+})
+
+export const shape = section({
+  stream: always(
+    section({
+      output: always(named(output), "Outputs by name."),
+      producer: always(named(producer), "Producers by name. At least one.")
+    }),
+    "Where records go."
+  ),
+  kafka: always(section({ connection: always(named(connection), "Clusters by name.") }), "Kafka clusters."),
+  cloud: always(
+    section({
+      aws: always(
+        section({
+          sqs: always(section({ clients: always(named(sqsClient), "SQS clients by name.") }), "SQS.")
+        }),
+        "Amazon Web Services."
+      )
+    }),
+    "Cloud services."
+  ),
+  breaker: always(breaker, "When Kafka counts as unavailable, and how it is probed."),
+  http: always(http, "The HTTP service."),
+  shutdown: always(
+    section({
+      budget: defaulted(
+        duration(100, hour),
+        25 * second,
+        "25s",
+        "Time from the first signal to the end. Must be shorter than the platform's kill timeout."
+      )
+    }),
+    "The orderly end."
+  ),
+  buffer: always(buffer, "Records that have no outcome yet.")
+})
+
+/** The configuration as written: keys of the file, every default filled in. */
+export type Written = ReturnType<typeof shape.read>
+export type WrittenRetry = ReturnType<typeof retry.read>
+export type WrittenConnection = ReturnType<typeof connection.read>
