@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
 import { dirname } from "node:path"
-import { test } from "node:test"
+import { after, before, describe, it } from "node:test"
 import { readAllWithConsoleConsumer } from "../support/ConsoleReader.ts"
 import { runKafkaTool } from "../support/Java.ts"
 import * as Kafka from "../support/Kafka.ts"
@@ -33,67 +33,81 @@ const comparable = (records: Awaited<ReturnType<typeof readAll>>) =>
     headers: headers.map(([name, bytes]) => [name, bytes === null ? null : Buffer.from(bytes).toString("base64")])
   }))
 
-test("a broker serves, and stops, freezes, dies and comes back as told", async t => {
-  const cluster = await Kafka.start({ topics: [{ name: "events", partitions: 3, config: { "retention.ms": "-1" } }] })
-  const [broker] = cluster.brokers
-  assert.ok(broker)
-  const directory = dirname(broker.logFile)
-  try {
-    await t.test("both readers find what was produced, byte for byte", async () => {
-      const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
-      await produce(cluster, "events", ["plain", every, null, "", "\\x41 \t\n", ...Array<string>(200).fill("more")])
-      const mine = await readAll(cluster, "events")
-      const theirs = await readAllWithConsoleConsumer(cluster, "events")
-      assert.equal(mine.length, 205)
-      assert.deepEqual(comparable(theirs), comparable(mine))
-      assert.ok(mine.some(({ value }) => value !== null && every.equals(value)))
-      assert.ok(mine.some(({ value }) => value === null))
-      for (const record of mine) assert.equal(headerText(record, "id"), "header, with: \\ ünd\ttab")
-    })
+describe("a real broker", () => {
+  let cluster: Kafka.KafkaCluster
+  let broker: Kafka.Broker
+  before(async () => {
+    cluster = await Kafka.start({ topics: [{ name: "events", partitions: 3, config: { "retention.ms": "-1" } }] })
+    broker = cluster.broker(1)
+  })
+  after(() => cluster.stop())
 
-    await t.test("an empty topic reads as empty; topics change everywhere before the call returns", async () => {
-      await cluster.createTopic("empty")
-      assert.deepEqual(await readAll(cluster, "empty"), [])
-      assert.deepEqual(await readAllWithConsoleConsumer(cluster, "empty"), [])
-      await cluster.addPartitions("empty", 4)
-      assert.equal((await cluster.describeTopic("empty")).partitions.length, 4)
-      assert.equal((await cluster.leaderOf("empty", 3)).id, broker.id)
-      await cluster.deleteTopic("empty")
-      await assert.rejects(cluster.describeTopic("empty"), /Kafka error 3/)
-      await assert.rejects(cluster.createTopic("events"), /exists already/)
-    })
+  it("both readers find what was produced, byte for byte", async () => {
+    const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
+    await produce(cluster, "events", ["plain", every, null, "", "\\x41 \t\n", ...Array<string>(200).fill("more")])
+    const mine = await readAll(cluster, "events")
+    const theirs = await readAllWithConsoleConsumer(cluster, "events")
+    assert.equal(mine.length, 205)
+    assert.deepEqual(comparable(theirs), comparable(mine))
+    assert.ok(mine.some(({ value }) => value !== null && every.equals(value)))
+    assert.ok(mine.some(({ value }) => value === null))
+    for (const record of mine) assert.equal(headerText(record, "id"), "header, with: \\ ünd\ttab")
+  })
 
-    await t.test("frozen, it accepts connections and answers nothing; resumed, it goes on", async () => {
-      broker.freeze()
-      assert.equal(broker.live, false)
-      await assert.rejects(probe(broker, [], 500), /did not answer in time/)
-      broker.resume()
-      await broker.ready()
-      assert.equal(broker.live, true)
-    })
+  it("an empty topic reads as empty; topics change everywhere before the call returns", async () => {
+    await cluster.createTopic("empty")
+    assert.deepEqual(await readAll(cluster, "empty"), [])
+    assert.deepEqual(await readAllWithConsoleConsumer(cluster, "empty"), [])
+    await cluster.addPartitions("empty", 4)
+    assert.equal((await cluster.describeTopic("empty")).partitions.length, 4)
+    assert.equal((await cluster.leaderOf("empty", 3)).id, broker.id)
+    await cluster.deleteTopic("empty")
+    await assert.rejects(cluster.describeTopic("empty"), /Kafka error 3/)
+    await assert.rejects(cluster.createTopic("events"), /exists already/)
+  })
 
-    await t.test("killed and restarted, it is another process at the same address with the same records", async () => {
-      const before = broker.pid
-      const records = comparable(await readAll(cluster, "events"))
-      await broker.kill()
-      assert.equal(broker.pid, undefined)
-      await assert.rejects(probe(broker), /ECONNREFUSED|refused|closed/i)
-      await broker.restart()
-      assert.notEqual(broker.pid, before)
-      assert.deepEqual(comparable(await readAll(cluster, "events")), records)
-      await broker.restart()
-      assert.equal((await cluster.offsets("events")).reduce((sum, { high }) => sum + high, 0n), 205n)
-    })
+  it("frozen, it accepts connections and answers nothing; resumed, it goes on", async () => {
+    broker.freeze()
+    assert.equal(broker.live, false)
+    await assert.rejects(probe(broker, [], 500), /did not answer in time/)
+    broker.resume()
+    await broker.ready()
+    assert.equal(broker.live, true)
+  })
 
-    await t.test("Kafka's own tools run, and their failure is told", async () => {
-      const bootstrap = cluster.bootstrap.join(",")
-      const topics = await runKafkaTool("org.apache.kafka.tools.TopicCommand", ["--bootstrap-server", bootstrap, "--list"])
-      assert.match(topics.stdout, /^events$/m)
-      await assert.rejects(runKafkaTool("org.apache.kafka.tools.TopicCommand", ["--nonsense"]), /nonsense/)
-    })
-  } finally {
-    await cluster.stop()
-  }
+  it("killed and restarted, it is another process at the same address with the same records", async () => {
+    const before = broker.pid
+    const records = comparable(await readAll(cluster, "events"))
+    await broker.kill()
+    assert.equal(broker.pid, undefined)
+    await assert.rejects(probe(broker), /ECONNREFUSED|refused|closed/i)
+    await broker.restart()
+    assert.notEqual(broker.pid, before)
+    assert.deepEqual(comparable(await readAll(cluster, "events")), records)
+    await broker.restart()
+    assert.equal(
+      (await cluster.offsets("events")).reduce((sum, { high }) => sum + high, 0n),
+      205n
+    )
+  })
+
+  it("Kafka's own tools run, and their failure is told", async () => {
+    const bootstrap = cluster.bootstrap.join(",")
+    const topics = await runKafkaTool("org.apache.kafka.tools.TopicCommand", [
+      "--bootstrap-server",
+      bootstrap,
+      "--list"
+    ])
+    assert.match(topics.stdout, /^events$/m)
+    await assert.rejects(runKafkaTool("org.apache.kafka.tools.TopicCommand", ["--nonsense"]), /nonsense/)
+  })
+})
+
+it("stopping a cluster ends its process and deletes its data", async () => {
+  const cluster = await Kafka.start()
+  const broker = cluster.broker(1)
+  broker.freeze()
+  await cluster.stop()
   assert.equal(broker.pid, undefined)
-  assert.equal(existsSync(directory), false)
+  assert.equal(existsSync(dirname(broker.logFile)), false)
 })
