@@ -8,7 +8,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { BreakerState, type OpenSchedule, type Permit as StatePermit, type State, type Thresholds } from "./internal/breakerState.ts"
+import {
+  BreakerState,
+  type OpenSchedule,
+  type State,
+  type Permit as StatePermit,
+  type Thresholds
+} from "./internal/breakerState.ts"
 
 export type { OpenSchedule, State, Thresholds }
 
@@ -51,6 +57,8 @@ export interface Service {
   readonly onChange: (listener: Listener) => void
   /** Waits until the cluster breaker is not open. Does not wait when it is not. */
   readonly untilPassable: Effect.Effect<void>
+  /** Waits until the cluster breaker is open. Does not wait when it is. */
+  readonly untilOpen: Effect.Effect<void>
   /**
    * A loop to be supervised: while the cluster breaker is open, waits out its interval and runs `reach`; half-opens on
    * success, stays open for the next interval on failure.
@@ -164,11 +172,16 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
     }),
     force: state => {
       forced = state
-      announce("cluster", state ?? cluster.state, state === undefined ? cluster.reason : `forced ${state} by an operator`)
-      if (passable()) wake(waiting)
+      announce(
+        "cluster",
+        state ?? cluster.state,
+        state === undefined ? cluster.reason : `forced ${state} by an operator`
+      )
+      wake(passable() ? waiting : opened)
     },
     onChange: listener => void listeners.push(listener),
     untilPassable: Effect.suspend(() => (passable() ? Effect.void : until(passable, waiting))),
+    untilOpen: Effect.suspend(() => (passable() ? until(() => !passable(), opened) : Effect.void)),
     watch: reach =>
       Effect.forever(
         Effect.gen(function* () {

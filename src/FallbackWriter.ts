@@ -3,9 +3,14 @@
  * into few messages, stores them, and only then says so.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
 import type { Envelope } from "./Envelope.ts"
-import type { PublishError } from "./Receipt.ts"
+import type { Service as Queue } from "./FallbackQueue.ts"
+import { makePark } from "./internal/park.ts"
+import { makeSignal } from "./internal/signal.ts"
+import { PublishError } from "./Receipt.ts"
 
 /** One record batch to park. */
 export interface Parcel {
@@ -38,3 +43,98 @@ export interface Service {
 }
 
 export class FallbackWriter extends Context.Tag("spillway/FallbackWriter")<FallbackWriter, Service>() {}
+
+export interface Options {
+  /** How long a batch waits for others to share a message with, ms. */
+  readonly collectMs: number
+  /** Delay before the first replay, ms. */
+  readonly afterMs: number
+  /** How long to go on trying to store a batch before its callers are told, ms. */
+  readonly budgetMs: number
+}
+
+/** Stores under way at the same time; what comes meanwhile is collected for the next. */
+const concurrency = 4
+
+export const make = (
+  queue: Queue,
+  options: Options,
+  onStored?: (messages: number, bytes: number) => void
+): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const stores = yield* FiberSet.make()
+    const start = yield* FiberSet.runtime(stores)<never>()
+    const park = makePark({ queue, budgetMs: options.budgetMs, onStored })
+    const work = makeSignal()
+    const idle = makeSignal()
+    let pending: Array<Parcel> = []
+    let count = 0
+    let bytes = 0
+    let running = 0
+    let reason = ""
+
+    const tell = (parcel: Parcel, error: PublishError | undefined) => {
+      count--
+      bytes -= parcel.envelope.batch.length
+      parcel.settle(error)
+    }
+    const failure = (message: string, cause?: unknown) =>
+      new PublishError({
+        reason: "FallbackUnavailable",
+        message: `Kafka did not take it in time and the fallback queue ${queue.name} refused: ${message}`,
+        cause
+      })
+
+    const store = (parcels: ReadonlyArray<Parcel>) => {
+      const untold = new Set(parcels)
+      return park(parcels, options.afterMs).pipe(
+        Effect.tap(errors =>
+          Effect.sync(() => {
+            const first = errors.find(error => error !== undefined)
+            reason = first === undefined ? "" : `${first.reason}: ${first.message}`
+            parcels.forEach((parcel, index) => {
+              untold.delete(parcel)
+              const error = errors[index]
+              tell(parcel, error === undefined ? undefined : failure(error.message, error))
+            })
+          })
+        ),
+        // Interrupted, or a defect: nobody else holds these records, so their callers must hear of it.
+        Effect.ensuring(
+          Effect.sync(() => {
+            for (const parcel of untold) tell(parcel, failure("the store was interrupted"))
+            running--
+            work.notify()
+            if (count === 0) idle.notify()
+          })
+        )
+      )
+    }
+
+    const run = Effect.forever(
+      Effect.gen(function* () {
+        if (pending.length === 0 || running >= concurrency) yield* work.wait
+        if (pending.length === 0 || running >= concurrency) return
+        yield* Effect.sleep(options.collectMs)
+        const parcels = pending
+        pending = []
+        running++
+        start(store(parcels))
+      })
+    )
+
+    return {
+      divert: parcel => {
+        count++
+        bytes += parcel.envelope.batch.length
+        pending.push(parcel)
+        work.notify()
+      },
+      status: () => ({ state: reason === "" ? "up" : "down", reason, pending: count, pendingBytes: bytes }),
+      drained: Effect.asVoid(Effect.repeat(idle.wait, { until: () => count === 0 })).pipe(
+        Effect.unless(() => count === 0),
+        Effect.asVoid
+      ),
+      run
+    }
+  })

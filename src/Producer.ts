@@ -11,13 +11,20 @@ import type * as Scope from "effect/Scope"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type { Envelope } from "./Envelope.ts"
 import type * as FallbackWriter from "./FallbackWriter.ts"
-import { Accumulator, type BufferOptions, type Counters, rejection, type Request, type TopicOptions } from "./internal/accumulator.ts"
+import {
+  Accumulator,
+  type BufferOptions,
+  type Counters,
+  type Request,
+  rejection,
+  type TopicOptions
+} from "./internal/accumulator.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { compress } from "./internal/compression.ts"
 import type { Batch, Callback } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
-import type { KafkaError, ProduceOutcome, Service as KafkaService } from "./KafkaClient.ts"
+import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
 import { type Outcome, PublishError, type Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
@@ -220,7 +227,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** One Produce request and its retries, until every batch in it is settled or its time is over. */
     const request = ({ batches, leader }: Request) =>
       Effect.gen(function* () {
-        yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), { discard: true })
+        yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), {
+          discard: true
+        })
         let pending = batches
         let pause = retryPauseMs.first
         let answered = false
@@ -348,7 +357,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       flush: Effect.suspend(() => {
         accumulator.flush()
         return Effect.repeat(settled.wait, { until: () => accumulator.records === 0 })
-      }).pipe(Effect.unless(() => accumulator.records === 0), Effect.asVoid),
+      }).pipe(
+        Effect.unless(() => accumulator.records === 0),
+        Effect.asVoid
+      ),
       divertAll: Effect.sync(() => {
         for (const batch of accumulator.drain()) divert(batch)
       }),

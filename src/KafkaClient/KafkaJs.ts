@@ -4,6 +4,10 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { writeChecksum } from "../internal/batchLayout.ts"
+import * as KafkaErrors from "../internal/kafkaErrors.ts"
+import * as Protocol from "../internal/kafkaProtocol.ts"
+import { ProducerIdentity } from "../internal/producerIdentity.ts"
 import {
   KafkaClient,
   KafkaError,
@@ -12,10 +16,6 @@ import {
   type Service,
   type TopicMetadata
 } from "../KafkaClient.ts"
-import { writeChecksum } from "../internal/batchLayout.ts"
-import * as KafkaErrors from "../internal/kafkaErrors.ts"
-import * as Protocol from "../internal/kafkaProtocol.ts"
-import { ProducerIdentity } from "../internal/producerIdentity.ts"
 import { BrokerLink, type SaslOptions, type TlsOptions } from "./brokerLink.ts"
 
 export interface Options {
@@ -315,7 +315,11 @@ class Driver {
       } else {
         if (KafkaErrors.asksForNewEpoch(answer.errorCode)) identity?.fenced(batch)
         const { message, culprits } = answer
-        const error = KafkaErrors.fromCode(answer.errorCode, { message, culprits, idempotent: batch.stamp !== undefined })
+        const error = KafkaErrors.fromCode(answer.errorCode, {
+          message,
+          culprits,
+          idempotent: batch.stamp !== undefined
+        })
         outcomes.set(batch, this.#refused(batch, error, identity))
       }
     }

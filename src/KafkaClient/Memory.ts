@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { KafkaClient, KafkaError, type ProduceBatch, type ProduceOutcome, type Service } from "../KafkaClient.ts"
-import * as KafkaErrors from "../internal/kafkaErrors.ts"
 import { writeChecksum } from "../internal/batchLayout.ts"
+import * as KafkaErrors from "../internal/kafkaErrors.ts"
+import { KafkaClient, KafkaError, type ProduceBatch, type ProduceOutcome, type Service } from "../KafkaClient.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 
 /** What the next produce call does. Without a script every batch is delivered at once. */
@@ -189,4 +189,3 @@ export const make = (topics: Readonly<Record<string, number>>): Memory => {
 const failed = (error: KafkaError): ProduceOutcome => ({ _tag: "Failed", error })
 
 export const layer = (memory: Memory): Layer.Layer<KafkaClient> => Layer.succeed(KafkaClient, memory)
-

@@ -38,7 +38,11 @@ export interface TlsOptions {
 
 /** kafkajs's own shape of SASL settings. */
 export type SaslOptions =
-  | { readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512"; readonly username: string; readonly password: string }
+  | {
+      readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512"
+      readonly username: string
+      readonly password: string
+    }
   | { readonly mechanism: "oauthbearer"; readonly oauthBearerProvider: () => Promise<{ readonly value: string }> }
 
 export interface LinkOptions {

@@ -1,7 +1,7 @@
 /** The parts of kafkajs 2.2.4 below its public API that Spillway builds on; `brokerLink.ts` asserts their shape. */
 declare module "kafkajs/src/network/connectionPool.js" {
-  import type { Logger } from "kafkajs"
   import type { Socket } from "node:net"
+  import type { Logger } from "kafkajs"
   export interface RequestQueue {
     push(request: {
       entry: {

@@ -10,7 +10,7 @@ import type { ProducerRecord } from "../Record.ts"
 import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
-import { Batch, type Callback, Lane } from "./lane.ts"
+import { type Batch, type Callback, Lane } from "./lane.ts"
 import { type Balancer, Partitioner, type PartitionView } from "./partitioner.ts"
 import { check as checkRecord } from "./recordCheck.ts"
 
@@ -162,7 +162,8 @@ export class Accumulator {
     const fault = checkRecord(record)
     if (fault !== undefined) return this.#refuse(callback, fault)
     const topic = this.#topics.get(record.topic)
-    if (topic === undefined) return this.#refuse(callback, unknownTopic(record.topic, "no producer is configured for it"))
+    if (topic === undefined)
+      return this.#refuse(callback, unknownTopic(record.topic, "no producer is configured for it"))
     if (topic.options.encoding !== "raw") {
       const { encoding } = topic.options
       const wrong = checkEncoding(encoding, record.value)
@@ -279,7 +280,11 @@ export class Accumulator {
       }
       const batch = lane.queue[0]
       const size = (requestSizes.get(lane.leader) ?? 0) + (batch?.bytes.length ?? 0)
-      if (batch === undefined || batch.deadline - now < shortestAttemptMs || (size > requestBytes && requestSizes.has(lane.leader))) {
+      if (
+        batch === undefined ||
+        batch.deadline - now < shortestAttemptMs ||
+        (size > requestBytes && requestSizes.has(lane.leader))
+      ) {
         this.#breaker.settle(permit, "ignored", 0)
         continue
       }

@@ -63,7 +63,12 @@ export class BreakerState {
   #scheduleState: unknown
   #scheduleStarted = false
 
-  constructor(thresholds: Thresholds, schedule: OpenSchedule, now: number, onChange: (state: State, reason: string) => void) {
+  constructor(
+    thresholds: Thresholds,
+    schedule: OpenSchedule,
+    now: number,
+    onChange: (state: State, reason: string) => void
+  ) {
     this.#thresholds = thresholds
     this.#schedule = schedule
     this.#onChange = onChange
@@ -101,7 +106,13 @@ export class BreakerState {
   }
 
   /** What came of a permitted call. `ignored`: it says nothing about Kafka (a fault of the record, a cancelled call). */
-  settle(permit: Permit, result: "success" | "failure" | "ignored", durationMs: number, now: number, why: string): void {
+  settle(
+    permit: Permit,
+    result: "success" | "failure" | "ignored",
+    durationMs: number,
+    now: number,
+    why: string
+  ): void {
     if (permit.generation !== this.#generation) return
     if (permit.probe) this.#probing.shift()
     if (result === "ignored") return
@@ -185,7 +196,9 @@ export class BreakerState {
     const [next, , decision] = Effect.runSync(this.#schedule.step(now, undefined, state))
     this.#scheduleState = next
     this.#scheduleStarted = true
-    return ScheduleDecision.isContinue(decision) ? Math.max(0, Intervals.start(decision.intervals) - now) : fallbackIntervalMs
+    return ScheduleDecision.isContinue(decision)
+      ? Math.max(0, Intervals.start(decision.intervals) - now)
+      : fallbackIntervalMs
   }
 
   #bucket(now: number): Bucket {

@@ -77,7 +77,10 @@ export interface CodeDetails {
   readonly idempotent?: boolean
 }
 
-export const fromCode = (code: number, { message, culprits = [], idempotent = false }: CodeDetails = {}): KafkaError => {
+export const fromCode = (
+  code: number,
+  { message, culprits = [], idempotent = false }: CodeDetails = {}
+): KafkaError => {
   const row = byCode.get(code) ?? available(`ERROR_${code}`)
   return new KafkaError({
     ...row,
@@ -114,7 +117,13 @@ export const fromThrown = (cause: unknown, written: boolean, idempotent: boolean
   const text = textOf(cause, "message") || String(cause)
   const name = textOf(cause, "name")
   if (name === "KafkaJSSASLAuthenticationError" || textOf(cause, "type").includes("SASL")) {
-    return new KafkaError({ class: "Availability", reason: "AUTHENTICATION_FAILED", retryable: false, message: text, cause })
+    return new KafkaError({
+      class: "Availability",
+      reason: "AUTHENTICATION_FAILED",
+      retryable: false,
+      message: text,
+      cause
+    })
   }
   const code = textOf(cause, "code") || [...connectionReasons.keys()].find(known => text.includes(known)) || ""
   const reason = /certificate|self.signed|SSL|TLS/i.test(`${code} ${text}`)

@@ -12,14 +12,17 @@ const maximumIdLength = 256
 /** 9999-12-31: beyond it the client's own arithmetic on deltas would lose precision. */
 const latestTimestamp = 253_402_300_799_999
 
-const describe = (value: unknown): string => (value === null ? "null" : Array.isArray(value) ? "an array" : typeof value)
+const describe = (value: unknown): string =>
+  value === null ? "null" : Array.isArray(value) ? "an array" : typeof value
 
 const checkHeaders = (headers: unknown): PublishError | undefined => {
-  if (!Array.isArray(headers)) return invalid("headers", `expected an array of [name, value] pairs, got ${describe(headers)}`)
+  if (!Array.isArray(headers))
+    return invalid("headers", `expected an array of [name, value] pairs, got ${describe(headers)}`)
   for (let i = 0; i < headers.length; i++) {
     const header: unknown = headers[i]
     if (!Array.isArray(header) || header.length !== 2) return invalid(`headers[${i}]`, "expected a [name, value] pair")
-    if (typeof header[0] !== "string") return invalid(`headers[${i}]`, `the name is ${describe(header[0])}, expected a string`)
+    if (typeof header[0] !== "string")
+      return invalid(`headers[${i}]`, `the name is ${describe(header[0])}, expected a string`)
     const value: unknown = header[1]
     if (value !== null && typeof value !== "string" && !(value instanceof Uint8Array)) {
       return invalid(`headers[${i}]`, `the value is ${describe(value)}, expected a string, bytes or null`)
@@ -30,7 +33,8 @@ const checkHeaders = (headers: unknown): PublishError | undefined => {
 
 /** The first thing wrong with a record, or undefined. Allocates nothing when all is well. */
 export const check = (record: ProducerRecord): PublishError | undefined => {
-  if (typeof record !== "object" || record === null) return invalid("record", `expected an object, got ${describe(record)}`)
+  if (typeof record !== "object" || record === null)
+    return invalid("record", `expected an object, got ${describe(record)}`)
   const { headers, id, key, partition, timestamp, value } = record
   if (value !== null && typeof value !== "string" && !(value instanceof Uint8Array)) {
     return invalid("value", `expected a string, bytes or null, got ${describe(value)}`)

@@ -107,7 +107,7 @@ const producer = section({
 
 const tlsSection = section({
   enabled: defaulted(flag, true, "true", "Off keeps the other keys without using them."),
-  ca_file: optional(text(), "PEM file of the authorities to trust.", "the system's"),
+  ca_file: optional(text(), "PEM file of the authorities to trust.", "the system's authorities"),
   cert_file: optional(text(), "PEM file of the client certificate, for mutual TLS. Needs `key_file`."),
   key_file: optional(text(), "PEM file of the client key."),
   passphrase: optional(secret, "Passphrase of the client key."),
@@ -162,7 +162,7 @@ const connection = section({
 
 const sqsClient = section({
   region: optional(text(), "AWS region.", "`AWS_REGION`, then `AWS_DEFAULT_REGION`"),
-  endpoint: optional(url, "Address of an SQS-compatible service.", "AWS"),
+  endpoint: optional(url, "Address of an SQS-compatible service.", "AWS in that region"),
   access_key_id: optional(text(), "Static credentials.", "AWS's default credential chain"),
   secret_access_key: optional(secret, "Static credentials."),
   session_token: optional(secret, "Static credentials."),

@@ -1,0 +1,75 @@
+/**
+ * Where records go that Kafka will not take however often it is asked, with their history and the reason.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Envelope from "./Envelope.ts"
+import { FallbackQueueError, type Service as Queue, type QueueMessage } from "./FallbackQueue.ts"
+
+/** Why a record is here. */
+export interface Cause {
+  /** Kafka's error name, `MAX_ATTEMPTS`, `CORRUPT_MESSAGE_BODY` or `FOREIGN_MESSAGE_BODY`. */
+  readonly reason: string
+  readonly errorClass: string
+  readonly message: string
+}
+
+export interface Service {
+  readonly name: string
+  /** Stores a record batch. Once this succeeds it is durable there. */
+  readonly put: (envelope: Envelope.Envelope, firstId: string, cause: Cause) => Effect.Effect<void, FallbackQueueError>
+  /** Stores a message of the fallback queue that cannot be read, its body untouched. */
+  readonly putMessage: (message: QueueMessage, cause: Cause) => Effect.Effect<void, FallbackQueueError>
+}
+
+export class DeadLetterQueue extends Context.Tag("spillway/DeadLetterQueue")<DeadLetterQueue, Service>() {}
+
+/** SQS refuses control characters in attributes; what a broker or a stranger wrote may hold some. */
+const readable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").slice(0, 512) || "-"
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+export const make = (queue: Queue): Service => {
+  const send = (body: string, attributes: Readonly<Record<string, string>>) =>
+    Effect.flatMap(queue.send([{ body, attributes, delaySeconds: 0 }]), ([outcome]) => {
+      if (outcome?._tag === "Stored") return Effect.void
+      const error = outcome?._tag === "Refused" ? outcome.error : undefined
+      return Effect.fail(
+        error ??
+          new FallbackQueueError({
+            reason: "Unknown",
+            queue: queue.name,
+            operation: "SendMessageBatch",
+            message: "SQS's answer does not mention the entry",
+            retryable: true
+          })
+      )
+    })
+  const why = (cause: Cause) => ({
+    "spillway-reason": readable(cause.reason),
+    "spillway-error-class": readable(cause.errorClass),
+    "spillway-error": readable(cause.message)
+  })
+  return {
+    name: queue.name,
+    put: (envelope, firstId, cause) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const lastError = `${cause.errorClass}:${cause.reason}`
+        const body = yield* Envelope.toBody(Envelope.encode([{ ...envelope, lastError }]))
+        yield* send(body, {
+          "spillway-version": String(Envelope.packVersion),
+          "spillway-topic": readable(envelope.topic),
+          "spillway-records": String(envelope.recordCount),
+          "spillway-first-id": readable(firstId),
+          "spillway-attempts": String(envelope.attempts),
+          "spillway-first-failure": iso(envelope.firstFailureAt),
+          "spillway-last-failure": iso(now),
+          ...why(cause)
+        })
+      }),
+    putMessage: (message, cause) =>
+      send(message.body, { ...why(cause), "spillway-message-id": readable(message.messageId) })
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Whether records are accepted, and what becomes of them: the truth for load balancers and people.
+ */
+
+/** `accepting`: to Kafka. `degraded`: accepted, but diverted or without a safety net. `refusing`: publishes fail. */
+export type Readiness = "accepting" | "degraded" | "refusing"
+
+export interface Health {
+  readonly readiness: Readiness
+  /** One sentence per reason; empty when accepting. */
+  readonly reasons: ReadonlyArray<string>
+}
+
+/** What readiness is judged by. */
+export interface Evidence {
+  readonly closed: boolean
+  readonly bufferFull: boolean
+  readonly connections: ReadonlyArray<{
+    readonly name: string
+    readonly breaker: { readonly state: "closed" | "open" | "half-open"; readonly reason: string }
+    /** Topics whose partitions were never seen. */
+    readonly unknownTopics: ReadonlyArray<string>
+    /** Partitions whose own breaker is not closed. */
+    readonly openPartitions: number
+    /** Fallback queues of the connection's topics; `fault` is empty when the queue answers. */
+    readonly queues: ReadonlyArray<{ readonly name: string; readonly fault: string }>
+    /** Topics without any fallback queue. */
+    readonly unprotected: ReadonlyArray<string>
+  }>
+}
+
+const worse = (a: Readiness, b: Readiness): Readiness =>
+  a === "refusing" || b === "refusing" ? "refusing" : a === "degraded" || b === "degraded" ? "degraded" : "accepting"
+
+export const judge = (evidence: Evidence): Health => {
+  const reasons: Array<string> = []
+  let readiness: Readiness = "accepting"
+  const add = (verdict: Readiness, reason: string) => {
+    readiness = worse(readiness, verdict)
+    reasons.push(reason)
+  }
+  if (evidence.closed) add("refusing", "shutting down")
+  if (evidence.bufferFull) add("refusing", "the buffer is full")
+  for (const connection of evidence.connections) {
+    const { breaker, name, openPartitions, queues, unknownTopics, unprotected } = connection
+    const faulty = queues.filter(queue => queue.fault !== "")
+    for (const queue of faulty) add("degraded", `fallback queue ${queue.name}: ${queue.fault}`)
+    if (breaker.state !== "closed") {
+      const nowhere = faulty.length === queues.length
+      add(
+        nowhere ? "refusing" : "degraded",
+        `Kafka connection ${name}: circuit breaker ${breaker.state}: ${breaker.reason}`
+      )
+      if (!nowhere && unprotected.length > 0) add("degraded", `no fallback queue for ${unprotected.join(", ")}`)
+    } else if (unknownTopics.length > 0) {
+      add("degraded", `Kafka connection ${name}: partitions not known yet of ${unknownTopics.join(", ")}`)
+    }
+    if (openPartitions > 0) add("degraded", `Kafka connection ${name}: ${openPartitions} partitions diverted`)
+  }
+  return { readiness, reasons }
+}

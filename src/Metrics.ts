@@ -1,0 +1,175 @@
+/**
+ * The runtime's numbers as Prometheus text (exposition format 0.0.4).
+ */
+import type { LatencyStatus, Status } from "./Spillway.ts"
+
+type Labels = Readonly<Record<string, string>>
+
+const escape = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")
+
+const labelled = (name: string, labels: Labels): string => {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escape(value)}"`)
+  return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`
+}
+
+class Page {
+  readonly #lines: Array<string> = []
+
+  family(
+    name: string,
+    type: "counter" | "gauge" | "histogram",
+    help: string,
+    samples: ReadonlyArray<readonly [Labels, number]>
+  ) {
+    if (samples.length === 0) return
+    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
+    for (const [labels, value] of samples) this.#lines.push(`${labelled(name, labels)} ${value}`)
+  }
+
+  histogram(name: string, help: string, series: ReadonlyArray<readonly [Labels, LatencyStatus]>) {
+    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} histogram`)
+    for (const [labels, { buckets, count, sum }] of series) {
+      for (const [bound, records] of buckets) {
+        this.#lines.push(`${labelled(`${name}_bucket`, { ...labels, le: String(bound / 1000) })} ${records}`)
+      }
+      this.#lines.push(
+        `${labelled(`${name}_bucket`, { ...labels, le: "+Inf" })} ${count}`,
+        `${labelled(`${name}_sum`, labels)} ${sum / 1000}`,
+        `${labelled(`${name}_count`, labels)} ${count}`
+      )
+    }
+  }
+
+  get text(): string {
+    return `${this.#lines.join("\n")}\n`
+  }
+}
+
+const breakerStates = ["closed", "half-open", "open"] as const
+const readinesses = ["accepting", "degraded", "refusing"] as const
+
+export const render = (status: Status): string => {
+  const page = new Page()
+  const { accounting, connections, health, publishLatency } = status
+  page.family("spillway_accepted_records_total", "counter", "Records handed in.", [[{}, accounting.accepted]])
+  page.family(
+    "spillway_settled_records_total",
+    "counter",
+    "Records by outcome; with spillway_in_memory_records they add up to the accepted ones.",
+    (["delivered", "diverted", "spooled", "rejected", "failed"] as const).map(
+      outcome => [{ outcome }, accounting[outcome]] as const
+    )
+  )
+  page.family(
+    "spillway_diverted_unknown_records_total",
+    "counter",
+    "Diverted records that may be in Kafka too: the only ones that can be duplicated.",
+    [[{}, accounting.divertedUnknown]]
+  )
+  page.family(
+    "spillway_in_memory_records",
+    "gauge",
+    "Records accepted and not settled.",
+    connections.map(({ connection, producer }) => [{ connection }, producer.inMemory.records] as const)
+  )
+  page.family(
+    "spillway_in_memory_bytes",
+    "gauge",
+    "Bytes of the records accepted and not settled.",
+    connections.map(({ connection, producer }) => [{ connection }, producer.inMemory.bytes] as const)
+  )
+  page.family(
+    "spillway_waiting_publishes",
+    "gauge",
+    "Publishes waiting for room in the buffer.",
+    connections.map(({ connection, producer }) => [{ connection }, producer.waiting] as const)
+  )
+  page.family(
+    "spillway_breaker_state",
+    "gauge",
+    "1 for the state the circuit breaker is in.",
+    connections.flatMap(({ breaker, connection }) =>
+      breakerStates.map(state => [{ connection, state }, breaker.state === state ? 1 : 0] as const)
+    )
+  )
+  page.family(
+    "spillway_breaker_open_partitions",
+    "gauge",
+    "Partitions whose own breaker is not closed.",
+    connections.map(({ breaker, connection }) => [{ connection }, breaker.partitions.length] as const)
+  )
+  page.family(
+    "spillway_readiness",
+    "gauge",
+    "1 for the present readiness.",
+    readinesses.map(readiness => [{ readiness }, health.readiness === readiness ? 1 : 0] as const)
+  )
+  const fallbacks = connections.flatMap(connection => connection.fallbacks)
+  const of = (read: (fallback: (typeof fallbacks)[number]) => number) =>
+    fallbacks.map(fallback => [{ producer: fallback.producer, queue: fallback.queue }, read(fallback)] as const)
+  page.family(
+    "spillway_redelivered_records_total",
+    "counter",
+    "Parked records replayed to Kafka.",
+    of(one => one.replay.redelivered)
+  )
+  page.family(
+    "spillway_dead_lettered_records_total",
+    "counter",
+    "Records given up.",
+    of(one => one.replay.deadLettered)
+  )
+  page.family(
+    "spillway_reparked_records_total",
+    "counter",
+    "Records stored anew.",
+    of(one => one.replay.reparked)
+  )
+  page.family(
+    "spillway_replay_unknown_records_total",
+    "counter",
+    "Replayed records that may have been written and will be replayed again.",
+    of(one => one.replay.unknown)
+  )
+  page.family(
+    "spillway_unreadable_messages_total",
+    "counter",
+    "Queue messages that could not be read.",
+    of(one => one.replay.unreadable)
+  )
+  page.family(
+    "spillway_receives_total",
+    "counter",
+    "ReceiveMessage calls.",
+    of(one => one.replay.receives)
+  )
+  page.family(
+    "spillway_sqs_billed_requests_total",
+    "counter",
+    "SQS requests of 64 KiB.",
+    of(one => one.billedRequests)
+  )
+  page.family(
+    "spillway_replay_rate_records_per_second",
+    "gauge",
+    "Rate the retry daemon allows itself.",
+    of(one => one.replay.recordsPerSecond)
+  )
+  page.family(
+    "spillway_queue_messages",
+    "gauge",
+    "Approximate messages in the fallback queue.",
+    fallbacks.flatMap(({ depth, producer, queue }) =>
+      depth === undefined
+        ? []
+        : (["visible", "inFlight", "delayed"] as const).map(
+            state => [{ producer, queue, state }, depth[state]] as const
+          )
+    )
+  )
+  page.histogram("spillway_publish_duration_seconds", "From acceptance to durable, by where.", [
+    [{ outcome: "delivered" }, publishLatency.delivered],
+    [{ outcome: "diverted" }, publishLatency.diverted]
+  ])
+  return page.text
+}

@@ -1,0 +1,507 @@
+/**
+ * Brings parked records back to Kafka: waits while the circuit breaker is open, receives packs, replays their batches
+ * through the same client at a careful rate, and deletes a message only after every record in it is settled.
+ *
+ * An outage is nobody's fault: attempts are counted only when Kafka was there and refused the very record.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Service as BreakerService } from "./CircuitBreaker.ts"
+import type { Service as DeadLetters } from "./DeadLetterQueue.ts"
+import * as Envelope from "./Envelope.ts"
+import type { FallbackQueueError, Service as Queue, QueueMessage } from "./FallbackQueue.ts"
+import { BatchBuilder, idHeaderPrefix } from "./internal/batchBuilder.ts"
+import { BufferPool } from "./internal/bufferPool.ts"
+import { type Unmarshaller, unmarshal } from "./internal/gosoline.ts"
+import { Pacer } from "./internal/pacer.ts"
+import { makePark } from "./internal/park.ts"
+import { type Balancer, Partitioner } from "./internal/partitioner.ts"
+import { divide, rounds, type Unit } from "./internal/replayUnits.ts"
+import { makeSignal } from "./internal/signal.ts"
+import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
+import * as RecordBatch from "./RecordBatch.ts"
+
+export interface Options {
+  /** Topic of messages that name none (gosoline's). */
+  readonly topic: string
+  readonly balancer: Balancer
+  readonly idHeader: string
+  readonly batchBytes: number
+  /** Budget of one attempt, ms. */
+  readonly writeTimeoutMs: number
+  readonly maxAttempts: number
+  /** Delay before the next attempt of a refused record, ms. */
+  readonly afterMs: number
+  readonly runnerCount: number
+  readonly maxNumberOfMessages: number
+  readonly waitTimeSeconds: number
+  readonly visibilityMs: number
+  readonly unmarshaller: Unmarshaller
+  /** Replayed records per second at most. */
+  readonly rate?: number | undefined
+}
+
+export interface Dependencies {
+  readonly queue: Queue
+  readonly deadLetters: DeadLetters
+  readonly kafka: KafkaService
+  readonly breaker: BreakerService
+  /** True while live records need what Kafka can take. */
+  readonly pressed: () => boolean
+}
+
+/** What the daemon has done since it started, in records unless named otherwise. */
+export interface Counters {
+  /** `ReceiveMessage` calls. */
+  receives: number
+  messages: number
+  redelivered: number
+  deadLettered: number
+  /** Of attempts that may have reached Kafka all the same: each can be a duplicate. */
+  unknown: number
+  /** Put back under a new message with what was left of the old one. */
+  reparked: number
+  /** Messages that could not be read. */
+  unreadable: number
+}
+
+export interface Service {
+  readonly counters: () => Readonly<Counters>
+  /** Records per second it would replay at now. */
+  readonly rate: () => number
+  /** Stops receiving, lets what is being replayed finish, and hands back the rest. Interruptible. */
+  readonly stop: Effect.Effect<void>
+  /** The loops to be supervised. */
+  readonly run: Effect.Effect<never>
+}
+
+export class RetryDaemon extends Context.Tag("spillway/RetryDaemon")<RetryDaemon, Service>() {}
+
+/** The largest visibility timeout SQS takes, seconds. */
+const longestVisibilitySeconds = 43_200
+/** An answer within this time is healthy, ms. */
+const healthyMs = 250
+/** Pause after a failed receive; doubles up to the second figure, ms. */
+const receivePauseMs = { first: 200, most: 10_000 }
+/** A message this close to the end of its retention is stored anew, as a share of the retention. */
+const retentionShare = 0.8
+/** Budget for storing again what is left of a message, ms. */
+const parkBudgetMs = 10_000
+/** How long a message stays away whose replay an outage cut short, seconds. */
+const outageVisibilitySeconds = 5
+
+/** Refusals of a present and working Kafka that are not final: these are what `max_attempts` counts. */
+const countedReasons: ReadonlySet<string> = new Set([
+  "UNKNOWN_TOPIC_OR_PARTITION",
+  "UNKNOWN_TOPIC_ID",
+  "CORRUPT_MESSAGE",
+  "INVALID_REQUEST",
+  "UNSUPPORTED_VERSION",
+  "UNKNOWN_SERVER_ERROR"
+])
+
+/** How an envelope fared. */
+type Fate =
+  | { readonly _tag: "Delivered" }
+  /** Kafka was not there, or it is unknown whether it took the records. */
+  | { readonly _tag: "Outage" }
+  | { readonly _tag: "Refused"; readonly error: KafkaError }
+
+export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service> =>
+  Effect.sync(() => {
+    const { breaker, deadLetters, kafka, pressed, queue } = dependencies
+    const counters: Counters = {
+      receives: 0,
+      messages: 0,
+      redelivered: 0,
+      deadLettered: 0,
+      unknown: 0,
+      reparked: 0,
+      unreadable: 0
+    }
+    const pacer = new Pacer(options.rate)
+    const park = makePark({ queue, budgetMs: parkBudgetMs })
+    const partitioner = new Partitioner(options.balancer)
+    const partitionCounts = new Map<string, number>()
+    const visibilitySeconds = Math.ceil(options.visibilityMs / 1000)
+    const idle = makeSignal()
+    let stopping = false
+    let working = 0
+    breaker.onChange((scope, state) => {
+      if (scope === "cluster" && state === "open") pacer.restart()
+    })
+
+    const handBack = (message: QueueMessage, seconds: number) =>
+      Effect.ignore(queue.changeVisibility(message.receiptHandle, seconds))
+
+    const firstIdOf = (envelope: Envelope.Envelope): string => {
+      const read = RecordBatch.records(envelope.batch)
+      const first = Either.isRight(read) ? read.right[0] : undefined
+      return first === undefined ? "" : (RecordBatch.idOf(first, options.idHeader) ?? "")
+    }
+
+    /** Learns partition counts of topics not seen yet, or whose records were parked under another count. */
+    const learn = (topics: ReadonlyArray<string>) =>
+      Effect.map(kafka.metadata(topics, options.writeTimeoutMs), found => {
+        for (const topic of found) {
+          if (topic._tag === "Topic") partitionCounts.set(topic.topic, topic.partitions.length)
+          else partitionCounts.delete(topic.topic)
+        }
+        return new Map(found.map(topic => [topic.topic, topic]))
+      })
+
+    /** Gives every record its partition again, where there was none or the topic has more partitions now. */
+    const replaced = (envelope: Envelope.Envelope, count: number): ReadonlyArray<Envelope.Envelope> => {
+      const read = RecordBatch.records(envelope.batch)
+      if (Either.isLeft(read))
+        return [{ ...envelope, partition: Math.max(0, envelope.partition), partitionCount: count }]
+      const byPartition = new Map<number, Array<RecordBatch.ReadRecord>>()
+      const view = { count, usable: () => true, bytes: () => 0 }
+      for (const record of read.right) {
+        const partition = partitioner.choose(record.key, view)
+        const same = byPartition.get(partition)
+        if (same === undefined) byPartition.set(partition, [record])
+        else same.push(record)
+      }
+      return Array.from(byPartition, ([partition, records]) => ({
+        ...envelope,
+        partition,
+        partitionCount: count,
+        recordCount: records.length,
+        batch: RecordBatch.fromRecords(records)
+      }))
+    }
+
+    /** Sends units, one per partition, until each has an answer or the attempt's time is over. */
+    const send = (units: ReadonlyArray<Unit>) =>
+      Effect.gen(function* () {
+        const fates = new Map<Unit, Fate>()
+        const startedAt = yield* Clock.currentTimeMillis
+        const endsAt = startedAt + options.writeTimeoutMs
+        let pending = units.map(unit => ({
+          unit,
+          permit: breaker.acquire(unit.topic, unit.partition),
+          batch: { ...unit, idempotent: false as const, maybeWritten: false }
+        }))
+        for (const { permit, unit } of pending) if (permit === undefined) fates.set(unit, { _tag: "Outage" })
+        pending = pending.filter(({ permit }) => permit !== undefined)
+        const settle = (one: (typeof pending)[number], outcome: ProduceOutcome, now: number): boolean => {
+          if (outcome._tag === "Delivered") {
+            fates.set(one.unit, { _tag: "Delivered" })
+            if (one.permit !== undefined) breaker.settle(one.permit, "success", now - startedAt)
+            return false
+          }
+          const { error } = outcome
+          if (error.retryable && now + retryPauseMs < endsAt) return true
+          if (error.class === "Unknown") counters.unknown += one.unit.recordCount
+          const refused = error.class === "Permanent" || countedReasons.has(error.reason)
+          fates.set(one.unit, refused ? { _tag: "Refused", error } : { _tag: "Outage" })
+          if (one.permit !== undefined) {
+            breaker.settle(one.permit, refused ? "ignored" : "failure", now - startedAt, error.reason)
+          }
+          return false
+        }
+        const abandoned = Effect.sync(() => {
+          for (const { permit, unit } of pending) {
+            if (permit !== undefined && !fates.has(unit)) breaker.settle(permit, "ignored", 0)
+          }
+        })
+        const attempts = Effect.gen(function* () {
+          while (pending.length > 0) {
+            const at = yield* Clock.currentTimeMillis
+            const outcomes = yield* kafka.produce(
+              pending.map(({ batch }) => batch),
+              Math.max(1, endsAt - at)
+            )
+            const now = yield* Clock.currentTimeMillis
+            pending = pending.filter((one, index) => {
+              const outcome = outcomes[index]
+              return outcome !== undefined && settle(one, outcome, now)
+            })
+            if (now - at > healthyMs || pressed()) pacer.slowDown()
+            else if (pending.length === 0) pacer.speedUp()
+            if (pending.length === 0) return
+            yield* Effect.ignore(kafka.metadata(Array.from(new Set(pending.map(({ unit }) => unit.topic))), 500))
+            yield* Effect.sleep(retryPauseMs)
+          }
+        })
+        yield* Effect.ensuring(attempts, abandoned)
+        return fates
+      })
+
+    /** Everything one message held, each envelope with its fate. Divided ones appear as their parts. */
+    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>) =>
+      Effect.gen(function* () {
+        const results: Array<readonly [Envelope.Envelope, Fate]> = []
+        const unseen = new Set(envelopes.map(({ topic }) => topic).filter(topic => !partitionCounts.has(topic)))
+        if (unseen.size > 0) {
+          const found = yield* Effect.either(learn(Array.from(unseen)))
+          if (Either.isLeft(found)) return envelopes.map(envelope => [envelope, { _tag: "Outage" }] as const)
+          for (const envelope of envelopes) {
+            const topic = found.right.get(envelope.topic)
+            if (topic?._tag !== "TopicFailed") continue
+            const refused = topic.error.class === "Permanent"
+            results.push([envelope, refused ? { _tag: "Refused", error: topic.error } : { _tag: "Outage" }])
+          }
+        }
+        const placed = envelopes.flatMap(envelope => {
+          const count = partitionCounts.get(envelope.topic)
+          if (count === undefined) return []
+          const keeps = envelope.partition >= 0 && (envelope.partitionFixed || envelope.partitionCount === count)
+          return keeps ? [envelope] : replaced(envelope, count)
+        })
+        let queued = rounds(placed, options.batchBytes)
+        for (let index = 0; index < queued.length; index++) {
+          const units = queued[index] ?? []
+          const now = yield* Clock.currentTimeMillis
+          const wait = pacer.take(
+            units.reduce((sum, unit) => sum + unit.recordCount, 0),
+            now
+          )
+          if (wait >= 1) yield* Effect.sleep(wait)
+          const fates = yield* send(units)
+          for (const unit of units) {
+            const fate = fates.get(unit) ?? { _tag: "Outage" }
+            const [only] = unit.envelopes
+            if (fate._tag !== "Refused" || fate.error.retryable || only === undefined) {
+              for (const envelope of unit.envelopes) results.push([envelope, fate])
+            } else if (unit.envelopes.length > 1) {
+              // Merged by us: find out whose record it is.
+              queued = [...queued, ...unit.envelopes.flatMap(envelope => rounds([envelope], 0))]
+            } else {
+              const parts = divisible.has(fate.error.reason) ? divide(only, fate.error.culprits) : undefined
+              if (parts === undefined) results.push([only, fate])
+              else queued = [...queued, ...parts.flatMap(part => rounds([part], 0))]
+            }
+          }
+          // Without Kafka the rest is not worth trying.
+          if (results.some(([, fate]) => fate._tag === "Outage")) {
+            for (const unit of queued.slice(index + 1).flat()) {
+              for (const envelope of unit.envelopes) results.push([envelope, { _tag: "Outage" }])
+            }
+            break
+          }
+        }
+        return results
+      })
+
+    const bury = (envelope: Envelope.Envelope, error: KafkaError, reason: string) =>
+      Effect.tap(
+        deadLetters.put(envelope, firstIdOf(envelope), { reason, errorClass: error.class, message: error.message }),
+        () => Effect.sync(() => void (counters.deadLettered += envelope.recordCount))
+      )
+
+    /** Stores envelopes as a new message; false when that failed, so that the old message must stay. */
+    const repark = (envelopes: ReadonlyArray<Envelope.Envelope>, delayMs: number) =>
+      Effect.map(
+        park(
+          envelopes.map(envelope => ({ envelope, firstId: firstIdOf(envelope) })),
+          delayMs
+        ),
+        errors => {
+          const stored = errors.every(error => error === undefined)
+          if (stored) counters.reparked += envelopes.reduce((sum, { recordCount }) => sum + recordCount, 0)
+          return stored
+        }
+      )
+
+    /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
+    const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) =>
+      Effect.gen(function* () {
+        const left: Array<Envelope.Envelope> = []
+        const again: Array<Envelope.Envelope> = []
+        let settled = 0
+        for (const [envelope, fate] of results) {
+          if (fate._tag === "Delivered") {
+            counters.redelivered += envelope.recordCount
+            settled++
+          } else if (fate._tag === "Outage") left.push(envelope)
+          else if (!fate.error.retryable && fate.error.class === "Permanent") {
+            yield* bury(envelope, fate.error, fate.error.reason)
+            settled++
+          } else {
+            const tried = {
+              ...envelope,
+              attempts: envelope.attempts + 1,
+              lastError: `${fate.error.class}:${fate.error.reason}`
+            }
+            if (tried.attempts >= options.maxAttempts) {
+              yield* bury(tried, fate.error, "MAX_ATTEMPTS")
+              settled++
+            } else again.push(tried)
+          }
+        }
+        if (settled === 0 && again.length === 0) {
+          const now = yield* Clock.currentTimeMillis
+          const { retentionSeconds } = yield* queue.limits
+          // A message keeps its age through every receive: stored anew, it outlives an outage of any length.
+          const old = now - message.sentAt > retentionSeconds * 1000 * retentionShare
+          if (!old || !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
+          return yield* queue.delete(message.receiptHandle)
+        }
+        if (left.length > 0 && !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
+        if (again.length > 0 && !(yield* repark(again, options.afterMs))) {
+          return yield* handBack(message, outageVisibilitySeconds)
+        }
+        yield* queue.delete(message.receiptHandle)
+      })
+
+    /** A message that is no pack of ours: gosoline's, or unreadable. */
+    const foreign = (message: QueueMessage, error: Envelope.PackError) =>
+      Effect.gen(function* () {
+        if (error.reason === "Foreign") {
+          const read = unmarshal(options.unmarshaller, message.body, { topic: options.topic })
+          if (read._tag === "Record") {
+            const idHeader = { name: options.idHeader, prefix: idHeaderPrefix(options.idHeader) }
+            const builder = new BatchBuilder(new BufferPool(0), idHeader, 0, message.sentAt)
+            // Its message id identifies it on every further receive, as a random one would not.
+            const record = { key: read.key, value: read.value, headers: read.headers, id: message.messageId }
+            builder.append(record, message.sentAt, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+            const envelope: Envelope.Envelope = {
+              topic: read.topic,
+              partition: -1,
+              partitionCount: 0,
+              partitionFixed: false,
+              attempts: 0,
+              firstFailureAt: message.sentAt,
+              notBefore: 0,
+              lastError: "",
+              origin: "",
+              traceParent: "",
+              recordCount: 1,
+              batch: RecordBatch.parkable(builder.finish().bytes)
+            }
+            return yield* settleAll(message, yield* replay([envelope]))
+          }
+          counters.unreadable++
+          const cause = { reason: "FOREIGN_MESSAGE_BODY", errorClass: "Permanent", message: read.reason }
+          yield* deadLetters.putMessage(message, cause)
+          return yield* queue.delete(message.receiptHandle)
+        }
+        // A newer Spillway of the fleet will read it.
+        if (error.reason === "UnsupportedVersion") return yield* handBack(message, visibilitySeconds)
+        counters.unreadable++
+        const cause = { reason: "CORRUPT_MESSAGE_BODY", errorClass: "Permanent", message: error.message }
+        yield* deadLetters.putMessage(message, cause)
+        yield* queue.delete(message.receiptHandle)
+      })
+
+    const handle = (message: QueueMessage) =>
+      Effect.gen(function* () {
+        const read = yield* Effect.either(Envelope.fromBody(message.body))
+        if (Either.isLeft(read)) return yield* foreign(message, read.left)
+        const broken = read.right.find(({ batch }) => Either.isLeft(RecordBatch.info(batch)))
+        if (broken !== undefined) {
+          return yield* foreign(
+            message,
+            new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" })
+          )
+        }
+        const now = yield* Clock.currentTimeMillis
+        const due = Math.max(...read.right.map(({ notBefore }) => notBefore))
+        if (due > now)
+          return yield* handBack(message, Math.min(Math.ceil((due - now) / 1000), longestVisibilitySeconds))
+        yield* settleAll(message, yield* replay(read.right))
+      }).pipe(
+        Effect.catchAll((error: FallbackQueueError) =>
+          // It becomes visible again by itself: nothing is lost, some records may be sent twice.
+          Effect.logWarning(`retry daemon: ${error.operation} on ${error.queue}: ${error.message}`)
+        ),
+        Effect.raceFirst(
+          Effect.forever(
+            Effect.zipRight(
+              Effect.sleep((visibilitySeconds * 1000) / 2),
+              Effect.ignore(queue.changeVisibility(message.receiptHandle, visibilitySeconds))
+            )
+          )
+        ),
+        Effect.onInterrupt(() => handBack(message, 0))
+      )
+
+    /** Handles what one receive brought, in order. What is not begun when it is interrupted goes back. */
+    const handleAll = (messages: ReadonlyArray<QueueMessage>) => {
+      const waiting = new Set(messages)
+      return Effect.forEach(
+        messages,
+        message =>
+          Effect.suspend(() => {
+            waiting.delete(message)
+            const blocked = stopping || breaker.status().state === "open"
+            return blocked ? handBack(message, stopping ? 0 : outageVisibilitySeconds) : handle(message)
+          }),
+        { discard: true }
+      ).pipe(
+        Effect.onInterrupt(() => Effect.forEach(waiting, message => handBack(message, 0), { discard: true })),
+        Effect.ensuring(
+          Effect.sync(() => {
+            working--
+            idle.notify()
+          })
+        )
+      )
+    }
+
+    const receive = Effect.suspend(() => {
+      counters.receives++
+      const probing = breaker.status().state !== "closed"
+      return queue.receive({
+        max: probing ? 1 : options.maxNumberOfMessages,
+        waitSeconds: options.waitTimeSeconds,
+        visibilitySeconds
+      })
+    })
+
+    const runner = Effect.gen(function* () {
+      let pause = receivePauseMs.first
+      while (true) {
+        if (stopping) return yield* Effect.never
+        yield* breaker.untilPassable
+        // An outage ends the long poll: a message received now could only be handed back.
+        const received = yield* Effect.either(
+          Effect.raceFirst(receive, Effect.as(breaker.untilOpen, [] as ReadonlyArray<QueueMessage>))
+        )
+        if (Either.isLeft(received)) {
+          yield* Effect.logWarning(`retry daemon: receive from ${queue.name}: ${received.left.message}`)
+          yield* Effect.sleep(pause)
+          pause = Math.min(pause * 2, receivePauseMs.most)
+          continue
+        }
+        pause = receivePauseMs.first
+        if (received.right.length === 0) {
+          yield* Effect.sleep(20)
+          continue
+        }
+        counters.messages += received.right.length
+        working++
+        yield* handleAll(received.right)
+      }
+    })
+
+    return {
+      counters: () => counters,
+      rate: () => pacer.rate,
+      stop: Effect.suspend(() => {
+        stopping = true
+        return Effect.unless(Effect.repeat(idle.wait, { until: () => working === 0 }), () => working === 0)
+      }).pipe(Effect.asVoid),
+      run: Effect.zipRight(
+        Effect.all(
+          Array.from({ length: options.runnerCount }, () => runner),
+          { concurrency: "unbounded" }
+        ),
+        Effect.never
+      )
+    }
+  })
+
+/** Pause before a batch is tried again within one attempt's budget, ms. */
+const retryPauseMs = 50
+/** Refusals that name the whole batch for the sake of some of its records. */
+const divisible: ReadonlySet<string> = new Set([
+  "MESSAGE_TOO_LARGE",
+  "RECORD_LIST_TOO_LARGE",
+  "INVALID_RECORD",
+  "INVALID_TIMESTAMP"
+])

@@ -1,0 +1,419 @@
+/**
+ * The composed runtime: for each Kafka connection a client, a circuit breaker and a producer; for each topic with a
+ * fallback a queue, a writer, a dead-letter queue and a retry daemon; all loops supervised, all flushed at the end.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as AppConfig from "./AppConfig.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as DeadLetterQueue from "./DeadLetterQueue.ts"
+import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
+import * as FallbackWriter from "./FallbackWriter.ts"
+import * as Health from "./Health.ts"
+import { Histogram } from "./internal/histogram.ts"
+import type { Service as KafkaService } from "./KafkaClient.ts"
+import * as Producer from "./Producer.ts"
+import type { Outcome, PublishError, Receipt } from "./Receipt.ts"
+import type { ProducerRecord } from "./Record.ts"
+import * as RetryDaemon from "./RetryDaemon.ts"
+import * as Shutdown from "./Shutdown.ts"
+import { type SupervisionError, supervise } from "./Supervision.ts"
+
+/** How the outside is reached; tests hand in doubles. */
+export interface Drivers {
+  readonly kafka: (connection: AppConfig.KafkaConnectionConfig) => Effect.Effect<KafkaService, never, Scope.Scope>
+  readonly queue: (options: {
+    readonly queueId: string
+    readonly client: AppConfig.SqsClientConfig
+    /** Create it, with this dead-letter queue behind it, when it does not exist. */
+    readonly create: { readonly deadLetterQueueId: string | undefined } | undefined
+    readonly onRequest: (operation: string, billedRequests: number) => void
+  }) => Effect.Effect<Queue, never, Scope.Scope>
+}
+
+/** One topic with a fallback. */
+export interface FallbackStatus {
+  readonly producer: string
+  readonly topic: string
+  readonly queue: string
+  readonly deadLetterQueue: string
+  readonly writer: FallbackWriter.Status
+  readonly replay: Readonly<RetryDaemon.Counters> & { readonly recordsPerSecond: number }
+  /** As last asked for; undefined when it could not be. */
+  readonly depth: QueueDepth | undefined
+  /** Why the queue cannot be used; empty when it can. */
+  readonly fault: string
+  /** Requests as AWS bills them, 64 KiB each. */
+  readonly billedRequests: number
+}
+
+export interface ConnectionStatus {
+  readonly connection: string
+  readonly breaker: CircuitBreaker.Status
+  readonly producer: Producer.Status
+  readonly fallbacks: ReadonlyArray<FallbackStatus>
+}
+
+/** ms, weighted by records. */
+export interface LatencyStatus {
+  readonly count: number
+  readonly sum: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+  /** Records at or below each bound. */
+  readonly buckets: ReadonlyArray<readonly [bound: number, records: number]>
+}
+
+export interface Status {
+  readonly instance: string
+  /** ms since the epoch */
+  readonly startedAt: number
+  readonly health: Health.Health
+  readonly accounting: Shutdown.Accounting
+  readonly connections: ReadonlyArray<ConnectionStatus>
+  readonly publishLatency: { readonly delivered: LatencyStatus; readonly diverted: LatencyStatus }
+}
+
+export interface Service {
+  /** Takes one record; the callback is told once what became of it, possibly before this returns. */
+  readonly offer: (record: ProducerRecord, callback: Producer.Callback) => void
+  readonly publish: (record: ProducerRecord) => Effect.Effect<Receipt, PublishError>
+  /** The outcome of each record, in order. */
+  readonly publishAll: (records: ReadonlyArray<ProducerRecord>) => Effect.Effect<ReadonlyArray<Outcome>>
+  /** For callers without Effect: rejects with the `PublishError`. */
+  readonly publishPromise: (record: ProducerRecord) => Promise<Receipt>
+  readonly status: () => Status
+  /** The operator's word on a connection's breaker; `undefined` gives control back. */
+  readonly forceBreaker: (connection: string, state: "open" | "closed" | undefined) => boolean
+  readonly onBreakerChange: (
+    listener: (connection: string, scope: string, state: CircuitBreaker.State, reason: string) => void
+  ) => void
+  /** Refuses, flushes, parks and accounts, within the budget. Runs once; later calls get the same summary. */
+  readonly shutdown: (budgetMs: number) => Effect.Effect<Shutdown.Summary>
+  /** Fails when a supervised loop has used up its restarts: the process should end. */
+  readonly failed: Effect.Effect<never, SupervisionError>
+}
+
+export class Spillway extends Context.Tag("spillway/Spillway")<Spillway, Service>() {}
+
+/** How often queues are asked for depth and reachability, ms. */
+const queueProbeMs = 5000
+/** How long a fallback write may take before its callers are told, ms. */
+const fallbackBudgetMs = 8000
+/** How long parcels wait to share a message, ms. */
+const collectMs = 5
+const latencyBounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const
+
+const latency = (histogram: Histogram): LatencyStatus => ({
+  count: histogram.count,
+  sum: histogram.sum,
+  p50: histogram.quantile(0.5),
+  p99: histogram.quantile(0.99),
+  max: histogram.max,
+  buckets: latencyBounds.map(bound => [bound, histogram.atMost(bound)] as const)
+})
+
+interface Fallback {
+  readonly writer: FallbackWriter.Service
+  readonly daemon: RetryDaemon.Service
+  readonly status: () => FallbackStatus
+  readonly probe: Effect.Effect<void>
+}
+
+const makeFallback = (
+  drivers: Drivers,
+  config: AppConfig.AppConfig,
+  producer: AppConfig.ProducerConfig & { readonly retry: { readonly enabled: true } },
+  output: AppConfig.OutputConfig,
+  kafka: KafkaService,
+  breaker: CircuitBreaker.Service,
+  pressed: () => boolean
+): Effect.Effect<Fallback, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { retry } = producer
+    const client = config.sqsClients[retry.clientName]
+    if (client === undefined) return yield* Effect.dieMessage(`SQS client ${retry.clientName} is not configured`)
+    let billed = 0
+    const onRequest = (_operation: string, requests: number) => {
+      billed += requests
+    }
+    const queue = yield* drivers.queue({
+      queueId: retry.queueId,
+      client,
+      create: retry.create ? { deadLetterQueueId: retry.deadLetterQueueId } : undefined,
+      onRequest
+    })
+    const buried = yield* drivers.queue({
+      queueId: retry.deadLetterQueueId,
+      client,
+      create: retry.create ? { deadLetterQueueId: undefined } : undefined,
+      onRequest
+    })
+    const deadLetters = DeadLetterQueue.make(buried)
+    const writer = yield* FallbackWriter.make(queue, { collectMs, afterMs: retry.afterMs, budgetMs: fallbackBudgetMs })
+    const daemon = yield* RetryDaemon.make(
+      {
+        topic: output.topic,
+        balancer: output.balancer,
+        idHeader: output.idHeader,
+        batchBytes: output.batchBytes,
+        writeTimeoutMs: Math.max(output.writeTimeoutMs, 1000),
+        maxAttempts: retry.maxAttempts,
+        afterMs: retry.afterMs,
+        runnerCount: retry.runnerCount,
+        maxNumberOfMessages: retry.maxNumberOfMessages,
+        waitTimeSeconds: retry.waitTimeSeconds,
+        visibilityMs: retry.visibilityTimeoutMs,
+        unmarshaller: retry.unmarshaller,
+        rate: retry.rate
+      },
+      { queue, deadLetters, kafka, breaker, pressed }
+    )
+    let depth: QueueDepth | undefined
+    let fault = ""
+    const describe = (error: FallbackQueueError) => `${error.reason}: ${error.message}`
+    const probe = Effect.all([queue.limits, queue.depth, buried.limits]).pipe(
+      Effect.match({
+        onSuccess: ([, measured]) => {
+          depth = measured
+          fault = ""
+        },
+        onFailure: error => {
+          depth = undefined
+          fault = describe(error)
+        }
+      })
+    )
+    return {
+      writer,
+      daemon,
+      probe,
+      status: () => ({
+        producer: producer.name,
+        topic: output.topic,
+        queue: queue.name,
+        deadLetterQueue: deadLetters.name,
+        writer: writer.status(),
+        replay: { ...daemon.counters(), recordsPerSecond: daemon.rate() },
+        depth,
+        fault: writer.status().state === "down" ? writer.status().reason : fault,
+        billedRequests: billed
+      })
+    }
+  })
+
+/** Everything that belongs to one Kafka connection. */
+interface Connection {
+  readonly name: string
+  readonly producer: Producer.Service
+  readonly breaker: CircuitBreaker.Service
+  readonly fallbacks: ReadonlyMap<string, Fallback>
+  readonly loops: ReadonlyArray<readonly [name: string, loop: Effect.Effect<never>]>
+}
+
+const makeConnection = (
+  drivers: Drivers,
+  config: AppConfig.AppConfig,
+  connection: AppConfig.KafkaConnectionConfig,
+  members: ReadonlyArray<{ readonly producer: AppConfig.ProducerConfig; readonly output: AppConfig.OutputConfig }>,
+  instance: string,
+  latencies: { readonly delivered: Histogram; readonly diverted: Histogram }
+): Effect.Effect<Connection, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { breaker: thresholds, buffer } = config
+    const kafka = yield* drivers.kafka(connection)
+    const breaker = yield* CircuitBreaker.make(
+      thresholds,
+      CircuitBreaker.openSchedule({
+        minMs: thresholds.openMinMs,
+        maxMs: thresholds.openMaxMs,
+        factor: thresholds.factor,
+        jitter: thresholds.jitter
+      })
+    )
+    const fallbacks = new Map<string, Fallback>()
+    const producer = yield* Producer.make(
+      {
+        topics: members.map(({ output, producer: { encoding } }) => ({ ...output, encoding })),
+        buffer,
+        metadataMaxAgeMs: connection.metadataMaxAgeMs,
+        origin: instance
+      },
+      {
+        kafka,
+        breaker,
+        fallback: topic => fallbacks.get(topic)?.writer,
+        onDelivered: (records, _bytes, ms) => latencies.delivered.add(ms, records),
+        onDiverted: (records, _bytes, ms) => latencies.diverted.add(ms, records)
+      }
+    )
+    // A quarter of the buffer in use: live records are not keeping up.
+    const pressed = () => {
+      const { inMemory } = producer.status()
+      return inMemory.records * 4 > buffer.maxRecords || inMemory.bytes * 4 > buffer.maxBytes
+    }
+    const loops: Array<readonly [string, Effect.Effect<never>]> = [
+      [`producer of ${connection.name}`, producer.run],
+      [`circuit breaker of ${connection.name}`, breaker.watch(producer.reach)]
+    ]
+    for (const { output, producer: member } of members) {
+      const { retry } = member
+      if (!retry.enabled) continue
+      const fallback = yield* makeFallback(drivers, config, { ...member, retry }, output, kafka, breaker, pressed)
+      fallbacks.set(output.topic, fallback)
+      loops.push(
+        [`fallback writer of ${member.name}`, fallback.writer.run],
+        [`retry daemon of ${member.name}`, fallback.daemon.run],
+        [`queue probe of ${member.name}`, Effect.forever(Effect.zipRight(fallback.probe, Effect.sleep(queueProbeMs)))]
+      )
+    }
+    breaker.onChange((scope, state) => {
+      // A queue that went away is noticed before it is needed.
+      if (scope === "cluster" && state === "open") for (const { probe } of fallbacks.values()) Effect.runFork(probe)
+    })
+    return { name: connection.name, producer, breaker, fallbacks, loops }
+  })
+
+/** The runtime for a configuration. Its scope's end shuts it down within `shutdown.budget`, unless that was done before. */
+export const make = (
+  config: AppConfig.AppConfig,
+  drivers: Drivers,
+  instance: string
+): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const startedAt = yield* Clock.currentTimeMillis
+    const latencies = { delivered: new Histogram(), diverted: new Histogram() }
+    const connections: Array<Connection> = []
+    for (const connection of Object.values(config.kafkaConnections)) {
+      const members = Object.values(config.producers).flatMap(producer => {
+        const output = config.outputs[producer.output]
+        return output?.connection === connection.name ? [{ producer, output }] : []
+      })
+      if (members.length === 0) continue
+      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies))
+    }
+    const byTopic = new Map<string, Producer.Service>()
+    for (const { producer } of connections) {
+      for (const { topic } of producer.status().topics) byTopic.set(topic, producer)
+    }
+    const [first] = connections
+    if (first === undefined) return yield* Effect.dieMessage("no producer is configured")
+    /** One that refuses topics nobody configured, and malformed records, with the right error. */
+    const producerOf = (record: ProducerRecord) => byTopic.get(record?.topic) ?? first.producer
+
+    const failure = yield* Deferred.make<never, SupervisionError>()
+    const loops = yield* FiberSet.make()
+    for (const { loops: own } of connections) {
+      for (const [name, loop] of own) {
+        yield* FiberSet.run(
+          loops,
+          Effect.catchAll(supervise(name, loop), error => Deferred.fail(failure, error))
+        )
+      }
+    }
+
+    const accounting = (): Shutdown.Accounting => {
+      const sum = { accepted: 0, delivered: 0, diverted: 0, divertedUnknown: 0, rejected: 0, failed: 0, inMemory: 0 }
+      const replayed = { redelivered: 0, deadLettered: 0 }
+      for (const { fallbacks, producer } of connections) {
+        const { counters, inMemory } = producer.status()
+        sum.accepted += counters.accepted
+        sum.delivered += counters.delivered
+        sum.diverted += counters.diverted
+        sum.divertedUnknown += counters.divertedUnknown
+        sum.rejected += counters.rejected
+        sum.failed += counters.failed
+        sum.inMemory += inMemory.records
+        for (const { daemon } of fallbacks.values()) {
+          replayed.redelivered += daemon.counters().redelivered
+          replayed.deadLettered += daemon.counters().deadLettered
+        }
+      }
+      return { ...sum, spooled: 0, ...replayed }
+    }
+
+    const connectionStatus = ({ breaker, fallbacks, name, producer }: Connection): ConnectionStatus => ({
+      connection: name,
+      breaker: breaker.status(),
+      producer: producer.status(),
+      fallbacks: Array.from(fallbacks.values(), fallback => fallback.status())
+    })
+
+    const health = (statuses: ReadonlyArray<ConnectionStatus>): Health.Health =>
+      Health.judge({
+        closed: statuses.some(({ producer }) => producer.closed),
+        bufferFull: statuses.some(
+          ({ producer: { inMemory } }) =>
+            inMemory.records >= config.buffer.maxRecords || inMemory.bytes >= config.buffer.maxBytes
+        ),
+        connections: statuses.map(({ breaker, connection, fallbacks, producer }) => ({
+          name: connection,
+          breaker: { state: breaker.state, reason: breaker.reason },
+          unknownTopics: producer.topics.filter(({ partitions }) => partitions === 0).map(({ topic }) => topic),
+          openPartitions: breaker.partitions.length,
+          queues: fallbacks.map(({ fault, queue }) => ({ name: queue, fault })),
+          unprotected: producer.topics
+            .map(({ topic }) => topic)
+            .filter(topic => !fallbacks.some(fallback => fallback.topic === topic))
+        }))
+      })
+
+    const shutdown = yield* Shutdown.once({
+      accounting,
+      parts: connections.map(({ breaker, fallbacks, producer }) => ({
+        producer,
+        breaker,
+        daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon)
+      }))
+    })
+    // Registered last, so it runs first: loops, client and queues are still there.
+    yield* Effect.addFinalizer(() => Effect.interruptible(Effect.asVoid(shutdown(config.shutdown.budgetMs))))
+
+    return {
+      offer: (record, callback) => producerOf(record).offer(record, callback),
+      publish: record => producerOf(record).publish(record),
+      publishPromise: record => producerOf(record).publishPromise(record),
+      publishAll: records => {
+        if (connections.length === 1) return first.producer.publishAll(records)
+        return Effect.forEach(records, record => Effect.merge(producerOf(record).publish(record)), {
+          concurrency: "unbounded"
+        })
+      },
+      status: () => {
+        const statuses = connections.map(connectionStatus)
+        return {
+          instance,
+          startedAt,
+          health: health(statuses),
+          accounting: accounting(),
+          connections: statuses,
+          publishLatency: { delivered: latency(latencies.delivered), diverted: latency(latencies.diverted) }
+        }
+      },
+      forceBreaker: (name, state) => {
+        const found = connections.find(connection => connection.name === name)
+        found?.breaker.force(state)
+        return found !== undefined
+      },
+      onBreakerChange: listener => {
+        for (const { breaker, name } of connections) {
+          breaker.onChange((scope, state, reason) => listener(name, scope, state, reason))
+        }
+      },
+      shutdown,
+      failed: Deferred.await(failure)
+    }
+  })
+
+/** Spillway over the given drivers, configured by `AppConfig`. */
+export const layer = (drivers: Drivers, instance: string): Layer.Layer<Spillway, never, AppConfig.AppConfig> =>
+  Layer.scoped(
+    Spillway,
+    Effect.flatMap(AppConfig.AppConfig, config => make(config, drivers, instance))
+  )

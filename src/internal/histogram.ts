@@ -1,0 +1,40 @@
+/**
+ * Latencies in buckets that grow by a quarter from 0.1 ms: quantiles within 12 %, no allocation per value.
+ */
+const growth = 1.25
+const first = 0.1
+const logGrowth = Math.log(growth)
+const buckets = 72
+
+export class Histogram {
+  readonly #counts = new Float64Array(buckets)
+  count = 0
+  sum = 0
+  max = 0
+
+  /** @param weight how many records took this long */
+  add(ms: number, weight: number): void {
+    const bucket = ms <= first ? 0 : Math.min(buckets - 1, Math.ceil(Math.log(ms / first) / logGrowth))
+    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + weight
+    this.count += weight
+    this.sum += ms * weight
+    if (ms > this.max) this.max = ms
+  }
+
+  /** Values at or below `ms`, to the bucket's precision. */
+  atMost(ms: number): number {
+    let sum = 0
+    for (let i = 0; i < buckets && first * growth ** i <= ms * 1.0001; i++) sum += this.#counts[i] ?? 0
+    return sum
+  }
+
+  /** ms; 0 when empty. */
+  quantile(q: number): number {
+    let left = this.count * q
+    for (let i = 0; i < buckets; i++) {
+      left -= this.#counts[i] ?? 0
+      if (left <= 0 && this.count > 0) return Math.min(first * growth ** i, this.max)
+    }
+    return this.max
+  }
+}
