@@ -25,6 +25,27 @@ const isInstalled = () => {
   return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs
 }
 
+/**
+ * `npm ci`, or, only where it finds the lock file incomplete (EUSAGE: the packages of other platforms are not in it), an
+ * install of the locked versions that leaves the lock file as it is.
+ */
+const installPackages = () => {
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+  say("installing packages (npm ci)")
+  const clean = spawnSync("npm", ["ci", ...quiet], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "inherit", "pipe"]
+  })
+  if (clean.error === undefined && clean.status === 0) return
+  if (!/code EUSAGE/.test(clean.stderr ?? "")) {
+    console.error(clean.stderr ?? "")
+    throw new Error(`\`npm ci\` failed${clean.error === undefined ? "" : `: ${clean.error.message}`}`)
+  }
+  say("npm ci finds package-lock.json incomplete; installing the locked versions with npm install --no-save instead")
+  if (!run("npm", ["install", "--no-save", ...quiet])) throw new Error("`npm install` failed")
+}
+
 /** npm 11 and later do not run install scripts unasked; these two place the runtime's binary. */
 const installers = { bun: "bun/install.js", deno: "deno/install.cjs" }
 
@@ -42,10 +63,7 @@ export const setup = () => {
   if (Number(process.versions.node.split(".")[0]) < 20) {
     throw new Error(`Node 20 or newer is needed to set up; this is ${process.version}`)
   }
-  if (!isInstalled()) {
-    say("installing packages (npm ci)")
-    if (!run("npm", ["ci", "--no-audit", "--no-fund"])) throw new Error("`npm ci` failed")
-  }
+  if (!isInstalled()) installPackages()
   for (const name of Object.keys(installers)) ensureRuntime(name)
 }
 

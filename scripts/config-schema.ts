@@ -1,0 +1,55 @@
+/**
+ * Writes what is derived from the configuration's shape: `bun scripts/config-schema.ts` renews
+ * config/spillway.schema.json and the tables of docs/configuration.md.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+import type { Fields, Kind } from "../src/internal/config/field.ts"
+import { shape } from "../src/internal/config/shape.ts"
+
+export const schemaFile = new URL("../config/spillway.schema.json", import.meta.url)
+export const referenceFile = new URL("../docs/configuration.md", import.meta.url)
+
+/** JSON Schema (draft 7, which editors know) of one configuration file. Nothing is required: files are merged. */
+export const schemaText = (): string => {
+  const schema = {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "Spillway configuration",
+    ...shape.schema
+  }
+  return `${JSON.stringify(schema, null, 2)}\n`
+}
+
+const start = "<!-- keys: written by scripts/config-schema.ts -->"
+const end = "<!-- end of keys -->"
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+
+const row = (key: string, { kind, doc, required, shown }: Fields[string]): string => {
+  // A default that is a sentence is shown as it is, one that could be written as code.
+  const quoted = shown === undefined || /[ `']/.test(shown) ? (shown ?? "") : `\`${shown}\``
+  return `| \`${key}\` | ${cell(kind.title)} | ${required ? "**required**" : cell(quoted)} | ${cell(doc)} |`
+}
+
+/** A table for each section that holds values, in the order of the shape. */
+const tables = (kind: Kind<unknown>, path: string): ReadonlyArray<string> => {
+  if (kind.entry !== undefined) return tables(kind.entry, `${path}.<name>`)
+  const fields = Object.entries(kind.fields ?? {})
+  const below = fields.flatMap(([key, field]) => tables(field.kind, path === "" ? key : `${path}.${key}`))
+  const values = fields.filter(([, { kind }]) => kind.switchable || (kind.fields ?? kind.entry) === undefined)
+  if (values.length === 0) return below
+  const head = `### \`${path}\`\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |`
+  return [[head, ...values.map(([key, field]) => row(key, field))].join("\n"), ...below]
+}
+
+/** `page` with its tables as they should be. */
+export const withReference = (page: string): string => {
+  const from = page.indexOf(start)
+  const to = page.indexOf(end)
+  if (from < 0 || to < from) throw new Error(`docs/configuration.md lacks ${start} ... ${end}`)
+  return `${page.slice(0, from + start.length)}\n\n${tables(shape, "").join("\n\n")}\n\n${page.slice(to)}`
+}
+
+if (import.meta.main) {
+  writeFileSync(schemaFile, schemaText())
+  writeFileSync(referenceFile, withReference(readFileSync(referenceFile, "utf8")))
+}
