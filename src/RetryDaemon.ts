@@ -290,7 +290,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const bury = (envelope: Envelope.Envelope, error: KafkaError, reason: string) =>
       Effect.tap(
         deadLetters.put(envelope, firstIdOf(envelope), { reason, errorClass: error.class, message: error.message }),
-        () => Effect.sync(() => void (counters.deadLettered += envelope.recordCount))
+        () =>
+          Effect.sync(() => {
+            counters.deadLettered += envelope.recordCount
+          })
       )
 
     /** Stores envelopes as a new message; false when that failed, so that the old message must stay. */

@@ -134,9 +134,9 @@ export class BatchBuilder {
       varlongSize(delta) +
       varintSize(index) +
       varintSize(keyLength) +
-      (keyLength > 0 ? keyLength : 0) +
+      Math.max(keyLength, 0) +
       varintSize(valueLength) +
-      (valueLength > 0 ? valueLength : 0) +
+      Math.max(valueLength, 0) +
       varintSize(headerCount) +
       headersLength
     const needed = varintSize(body) + body

@@ -4,7 +4,7 @@
  *
  * @see SQS API Reference, "Common Error Types" and the errors of each action
  */
-import type { FallbackQueueReason } from "../FallbackQueue.ts"
+import { FallbackQueueError, type FallbackQueueReason } from "../FallbackQueue.ts"
 
 /** What is known of a failed call; nothing of the request itself, which carries credentials. */
 export interface FailureFacts {
@@ -140,4 +140,22 @@ export const factsOf = (thrown: unknown): FailureFacts => {
     status: typeof status === "number" ? status : 0,
     message: firstLine(text(member(thrown, "message")) || text(thrown))
   }
+}
+
+/** The error of a call, or of one entry of it. */
+export const errorOf = (
+  queue: string,
+  operation: string,
+  facts: FailureFacts,
+  verdict: Verdict
+): FallbackQueueError => {
+  const what = [facts.name, facts.code, facts.message].filter(part => part !== "").join(": ")
+  // The SDK's own error leads to the signed request; the facts are what is worth knowing of it.
+  return new FallbackQueueError({
+    ...verdict,
+    queue,
+    operation,
+    message: `${operation} on ${queue}: ${what}`,
+    cause: facts
+  })
 }
