@@ -1,0 +1,315 @@
+/**
+ * The fallback queue on Amazon SQS, or anything that speaks its JSON protocol.
+ */
+import * as Sqs from "@aws-sdk/client-sqs"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import {
+  FallbackQueue,
+  type FallbackQueueError,
+  type QueueEntry,
+  type QueueLimits,
+  type QueueMessage,
+  type Service
+} from "../FallbackQueue.ts"
+import * as QueueId from "../internal/queueId.ts"
+import { numberOf, payloadBytes, toBatchEntry, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
+import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
+import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
+import * as SqsSize from "../internal/sqsSize.ts"
+
+export type { CreateOptions } from "../internal/sqsProvision.ts"
+
+/** How to reach SQS. */
+export interface ClientOptions {
+  /** AWS region; the region of a queue given by ARN wins. */
+  readonly region: string
+  /** Base URL instead of AWS's own; a queue given by URL keeps its path and is asked for here. */
+  readonly endpoint?: string | undefined
+  /** With the secret: static credentials. Without: the AWS default credential chain. */
+  readonly accessKeyId?: string | undefined
+  readonly secretAccessKey?: Redacted.Redacted<string> | undefined
+  readonly sessionToken?: Redacted.Redacted<string> | undefined
+  /** One attempt from the first byte to the last, ms; a long poll gets its waiting time on top. */
+  readonly requestTimeoutMs: number
+  /** DNS, TCP and TLS, ms. */
+  readonly connectionTimeoutMs: number
+}
+
+export interface Options {
+  /** Name, URL or ARN of a standard queue. */
+  readonly queueId: string
+  readonly client: ClientOptions
+  /** What to create where nothing is; an existing queue is never changed. Absent: a missing queue is an error. */
+  readonly create?: CreateOptions | undefined
+  /** Told after every answered call: the operation and the requests AWS bills for it. */
+  readonly onRequest?: ((operation: string, billedRequests: number) => void) | undefined
+}
+
+/** Enough for long polls and sends at once; a socket more than needed costs nothing, one less stalls a call. */
+const maximumSockets = 64
+const visible = "ApproximateNumberOfMessages"
+const inFlight = "ApproximateNumberOfMessagesNotVisible"
+const delayed = "ApproximateNumberOfMessagesDelayed"
+/** What the deadline around a call adds to the SDK's own, so that the SDK's, which knows more, speaks first. */
+const deadlineMarginMs = 500
+/** What a queue has that was created without saying otherwise (API Reference, `CreateQueue`), seconds. */
+const defaultRetentionSeconds = 345_600
+const defaultVisibilitySeconds = 30
+/** How long an interrupted long poll may take to hand back what arrived anyway. */
+const handBackMs = 2_000
+const longestWaitSeconds = 20
+
+const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) => {
+  const { accessKeyId, secretAccessKey, sessionToken, connectionTimeoutMs } = client
+  const agent = { keepAlive: true, maxSockets: maximumSockets }
+  return new Sqs.SQSClient({
+    region,
+    // Every retry is the caller's, who knows the deadline.
+    maxAttempts: 1,
+    // Ours is per message: the SDK's fails the whole batch, stored messages and all.
+    md5: false,
+    // A requestTimeout already throws; the rest of what the SDK would print is in the errors.
+    logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
+    requestHandler: {
+      connectionTimeout: connectionTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      socketTimeout: requestTimeoutMs,
+      throwOnRequestTimeout: true,
+      httpAgent: agent,
+      httpsAgent: agent
+    },
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(accessKeyId === undefined || secretAccessKey === undefined
+      ? {}
+      : {
+          credentials: {
+            accessKeyId,
+            secretAccessKey: Redacted.value(secretAccessKey),
+            ...(sessionToken === undefined ? {} : { sessionToken: Redacted.value(sessionToken) })
+          }
+        })
+  })
+}
+
+/**
+ * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it
+ * again. Both SDK clients close with the scope.
+ */
+export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { client, create } = options
+    const id = Either.getOrUndefined(QueueId.parse(options.queueId))
+    const name = id?.name ?? options.queueId
+    const region = id?._tag === "Arn" ? id.region : client.region
+    // Without this the SDK asks its own idea of the endpoint, and warns for every call that the URL has another.
+    const endpoint = client.endpoint ?? (id?._tag === "Url" ? id.origin : undefined)
+    const open = (requestTimeoutMs: number): Effect.Effect<Sqs.SQSClient, never, Scope.Scope> =>
+      Effect.acquireRelease(
+        Effect.sync(() => makeClient(client, region, endpoint, requestTimeoutMs)),
+        opened => Effect.sync(() => opened.destroy())
+      )
+    const sending = yield* open(client.requestTimeoutMs)
+    const receiving = yield* open(client.requestTimeoutMs + longestWaitSeconds * 1000)
+
+    let knownUrl: string | undefined
+    let knownLimits: QueueLimits | undefined
+    const { billed, failed } = makeReporter(name, options.onRequest, () => {
+      knownUrl = undefined
+      knownLimits = undefined
+    })
+
+    const deadlinePassed = (operation: string, ms: number): FallbackQueueError =>
+      failed(operation, { name: "TimeoutError", message: `no complete answer within ${ms} ms` })
+
+    const request = <Answer>(
+      operation: string,
+      send: (signal: AbortSignal) => Promise<Answer>
+    ): Effect.Effect<Answer, FallbackQueueError> => {
+      const duration = client.requestTimeoutMs + deadlineMarginMs
+      return Effect.tryPromise({ try: send, catch: thrown => failed(operation, thrown) }).pipe(
+        Effect.timeoutFail({ duration, onTimeout: () => deadlinePassed(operation, duration) })
+      )
+    }
+
+    /** Calls whose payload is too small to count. */
+    const small = <Answer>(operation: string, send: (signal: AbortSignal) => Promise<Answer>) =>
+      Effect.tap(request(operation, send), () => Effect.sync(() => billed(operation, 0)))
+
+    const named = (operation: string, value: string | undefined): Effect.Effect<string, FallbackQueueError> =>
+      value === undefined
+        ? Effect.fail(failed(operation, { name: "UnexpectedAnswer", message: "the answer lacks what was asked for" }))
+        : Effect.succeed(value)
+
+    const attributesOf = (QueueUrl: string, AttributeNames: Array<Sqs.QueueAttributeName>) => {
+      const command = new Sqs.GetQueueAttributesCommand({ QueueUrl, AttributeNames })
+      const answer = small("GetQueueAttributes", abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, ({ Attributes }) => Attributes)
+    }
+
+    const urlOf = (operation: string, send: (signal: AbortSignal) => Promise<{ QueueUrl?: string | undefined }>) =>
+      small(operation, send).pipe(
+        Effect.flatMap(answer => named(operation, answer.QueueUrl)),
+        Effect.map(url => QueueId.urlAt(url, client.endpoint))
+      )
+
+    const parse = (queueId: string): Effect.Effect<QueueId.QueueId, FallbackQueueError> =>
+      Effect.mapError(QueueId.parse(queueId), message => invalidQueueId(name, message))
+
+    const find = Effect.flatMap(parse(options.queueId), queue =>
+      resolve(
+        {
+          parse,
+          getQueueUrl: (QueueName, account) => {
+            const owner = account === undefined ? {} : { QueueOwnerAWSAccountId: account }
+            const command = new Sqs.GetQueueUrlCommand({ QueueName, ...owner })
+            return urlOf("GetQueueUrl", abortSignal => sending.send(command, { abortSignal }))
+          },
+          createQueue: (QueueName, attributes) => {
+            const command = new Sqs.CreateQueueCommand({ QueueName, Attributes: { ...attributes } })
+            return urlOf("CreateQueue", abortSignal => sending.send(command, { abortSignal }))
+          },
+          getQueueArn: url =>
+            Effect.flatMap(attributesOf(url, ["QueueArn"]), answer => named("GetQueueAttributes", answer?.QueueArn))
+        },
+        queue,
+        create,
+        client.endpoint
+      )
+    )
+
+    const queueUrl = Effect.suspend(() =>
+      knownUrl !== undefined
+        ? Effect.succeed(knownUrl)
+        : Effect.tap(find, url => {
+            knownUrl = url
+          })
+    )
+
+    const limits = Effect.suspend(() =>
+      knownLimits !== undefined ? Effect.succeed(knownLimits) : Effect.flatMap(queueUrl, readLimits)
+    )
+
+    const readLimits = (url: string): Effect.Effect<QueueLimits, FallbackQueueError> =>
+      Effect.map(
+        attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout"]),
+        (attributes): QueueLimits => {
+          knownLimits = {
+            maximumMessageBytes: numberOf(attributes, "MaximumMessageSize", SqsSize.legacyMaximumMessageBytes),
+            retentionSeconds: numberOf(attributes, "MessageRetentionPeriod", defaultRetentionSeconds),
+            visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds)
+          }
+          return knownLimits
+        }
+      )
+
+    const send = (entries: ReadonlyArray<QueueEntry>, QueueUrl: string) => {
+      const command = new Sqs.SendMessageBatchCommand({ QueueUrl, Entries: entries.map(toBatchEntry) })
+      return Effect.map(
+        request("SendMessageBatch", abortSignal => sending.send(command, { abortSignal })),
+        answer => {
+          billed("SendMessageBatch", payloadBytes(entries))
+          return toOutcomes(name, entries, answer)
+        }
+      )
+    }
+
+    const handBack = (QueueUrl: string, messages: ReadonlyArray<QueueMessage>) => {
+      const Entries = messages.map((message, index) => ({
+        Id: String(index),
+        ReceiptHandle: message.receiptHandle,
+        VisibilityTimeout: 0
+      }))
+      const command = new Sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
+      return messages.length === 0
+        ? Effect.void
+        : small("ChangeMessageVisibilityBatch", abortSignal => sending.send(command, { abortSignal }))
+    }
+
+    /**
+     * A long poll that is given up may have been answered at that very moment. What arrived is handed back; what SQS put
+     * into an answer nobody read stays invisible until its visibility timeout ends, and is lost by neither.
+     */
+    const receive: Service["receive"] = ({ max, waitSeconds, visibilitySeconds }) =>
+      Effect.flatMap(queueUrl, QueueUrl =>
+        Effect.uninterruptibleMask(restore =>
+          Effect.suspend(() => {
+            const abort = new AbortController()
+            const command = new Sqs.ReceiveMessageCommand({
+              QueueUrl,
+              MaxNumberOfMessages: max,
+              WaitTimeSeconds: waitSeconds,
+              VisibilityTimeout: visibilitySeconds,
+              MessageSystemAttributeNames: ["All"],
+              MessageAttributeNames: ["All"]
+            })
+            const requestTimeout = waitSeconds * 1000 + client.requestTimeoutMs
+            const answer = receiving.send(command, { abortSignal: abort.signal, requestTimeout }).then(
+              ({ Messages }) => Either.right(toMessages(Messages)),
+              (thrown: unknown) => Either.left(failed("ReceiveMessage", thrown))
+            )
+            const duration = requestTimeout + deadlineMarginMs
+            const giveUp = Effect.suspend(() => {
+              abort.abort()
+              return Effect.promise(() => answer).pipe(
+                Effect.flatMap(late =>
+                  handBack(
+                    QueueUrl,
+                    Either.getOrElse(late, () => [])
+                  )
+                ),
+                Effect.interruptible,
+                Effect.timeout(handBackMs),
+                Effect.ignore
+              )
+            })
+            const onTimeout = () => deadlinePassed("ReceiveMessage", duration)
+            return restore(
+              Effect.timeoutFail(
+                Effect.promise(() => answer),
+                { duration, onTimeout }
+              )
+            ).pipe(
+              Effect.onError(() => giveUp),
+              Effect.flatten,
+              Effect.map(messages => {
+                billed("ReceiveMessage", payloadBytes(messages))
+                return messages
+              })
+            )
+          })
+        )
+      )
+
+    return {
+      name,
+      limits,
+      depth: Effect.map(
+        Effect.flatMap(queueUrl, url => attributesOf(url, [visible, inFlight, delayed])),
+        attributes => ({
+          visible: numberOf(attributes, visible, 0),
+          inFlight: numberOf(attributes, inFlight, 0),
+          delayed: numberOf(attributes, delayed, 0)
+        })
+      ),
+      send: entries =>
+        entries.length === 0 ? Effect.succeed([]) : Effect.flatMap(queueUrl, url => send(entries, url)),
+      receive,
+      delete: ReceiptHandle =>
+        Effect.flatMap(queueUrl, QueueUrl => {
+          const command = new Sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle })
+          return Effect.asVoid(small("DeleteMessage", abortSignal => sending.send(command, { abortSignal })))
+        }),
+      changeVisibility: (ReceiptHandle, VisibilityTimeout) =>
+        Effect.flatMap(queueUrl, QueueUrl => {
+          const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })
+          return Effect.asVoid(small("ChangeMessageVisibility", abortSignal => sending.send(command, { abortSignal })))
+        })
+    }
+  })
+
+/** `make` as the layer of the one fallback queue. */
+export const layer = (options: Options): Layer.Layer<FallbackQueue> => Layer.scoped(FallbackQueue, make(options))
