@@ -2,7 +2,9 @@
  * Writes what is derived from the configuration's shape: `bun scripts/config-schema.ts` renews
  * config/spillway.schema.json and the tables of docs/configuration.md.
  */
+import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import type { Fields, Kind } from "../src/internal/config/field.ts"
 import { shape } from "../src/internal/config/shape.ts"
 
@@ -10,13 +12,10 @@ export const schemaFile = new URL("../config/spillway.schema.json", import.meta.
 export const referenceFile = new URL("../docs/configuration.md", import.meta.url)
 
 /** JSON Schema (draft 7, which editors know) of one configuration file. Nothing is required: files are merged. */
-export const schemaText = (): string => {
-  const schema = {
-    $schema: "http://json-schema.org/draft-07/schema#",
-    title: "Spillway configuration",
-    ...shape.schema
-  }
-  return `${JSON.stringify(schema, null, 2)}\n`
+export const schema = {
+  $schema: "http://json-schema.org/draft-07/schema#",
+  title: "Spillway configuration",
+  ...shape.schema
 }
 
 const start = "<!-- keys: written by scripts/config-schema.ts -->"
@@ -25,9 +24,11 @@ const end = "<!-- end of keys -->"
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
 const row = (key: string, { kind, doc, required, shown }: Fields[string]): string => {
+  // How durations and sizes are written stands at the top of the page.
+  const value = kind.title.replace(" such as 250ms, 1s, 2m or 1h30m,", "").replace(", in bytes or as 64KiB, 1MiB", "")
   // A default that is a sentence is shown as it is, one that could be written as code.
   const quoted = shown === undefined || /[ `']/.test(shown) ? (shown ?? "") : `\`${shown}\``
-  return `| \`${key}\` | ${cell(kind.title)} | ${required ? "**required**" : cell(quoted)} | ${cell(doc)} |`
+  return `| \`${key}\` | ${cell(value)} | ${required ? "**required**" : cell(quoted)} | ${cell(doc)} |`
 }
 
 /** A table for each section that holds values, in the order of the shape. */
@@ -50,6 +51,7 @@ export const withReference = (page: string): string => {
 }
 
 if (import.meta.main) {
-  writeFileSync(schemaFile, schemaText())
+  writeFileSync(schemaFile, JSON.stringify(schema))
+  execFileSync("npx", ["biome", "format", "--write", fileURLToPath(schemaFile)])
   writeFileSync(referenceFile, withReference(readFileSync(referenceFile, "utf8")))
 }

@@ -115,8 +115,10 @@ export const describe = (node: Node, secret = false): string => {
   return typeof node.value === "string" ? `"${shown}"` : shown
 }
 
-const wrong = (node: Node, path: Path, report: Report, expected: string, more: Partial<Fault> = {}): void => {
-  const found = describe(node)
+/** `secret`: the value must not be shown. */
+const wrong = (node: Node, path: Path, report: Report, expected: string, suggestion?: string, secret = false): void => {
+  const found = describe(node, secret)
+  const more = suggestion === undefined ? {} : { suggestion }
   report.fault(node.origin, path, { message: `expected ${expected}, found ${found}`, expected, found, ...more })
 }
 
@@ -138,7 +140,7 @@ export const scalar = <A>(options: {
     // A hint repeats the value, which must not be done for what a ${VAR} brought in.
     const expanded = node.kind === "scalar" && node.untyped && node.written !== value
     const suggestion = value === null || expanded ? undefined : options.hint?.(value)
-    wrong(node, path, report, options.title, suggestion === undefined ? {} : { suggestion })
+    wrong(node, path, report, options.title, suggestion)
     return options.placeholder
   }
 })
@@ -150,12 +152,11 @@ export const section = <F extends Fields>(fields: F): Kind<Values<F>> => {
   const read = (node: Node, path: Path, report: Report): Values<F> => {
     const map: MapNode = node.kind === "map" ? node : emptyMap(node.origin)
     if (node.kind !== "map" && !isNothing(node)) {
-      wrong(node, path, report, "a section with keys", { found: describe(node, true) })
+      wrong(node, path, report, "a section with keys", undefined, true)
     }
     for (const [key, entry] of map.entries) {
       if (Object.hasOwn(fields, key)) continue
-      const free = Object.keys(fields).filter(known => !map.entries.has(known))
-      const suggestion = didYouMean(key, free)
+      const suggestion = didYouMean(key, Object.keys(fields))
       report.fault(entry.origin, [...path, key], {
         message: "unknown key",
         ...(suggestion === undefined ? { expected: `one of ${Object.keys(fields).join(", ")}` } : { suggestion })
@@ -200,7 +201,7 @@ export const named = <A>(entry: Kind<A>): Kind<ReadonlyMap<string, A>> => ({
   entry,
   read: (node, path, report) => {
     if (node.kind !== "map" && !isNothing(node)) {
-      wrong(node, path, report, "a section of names", { found: describe(node, true) })
+      wrong(node, path, report, "a section of names", undefined, true)
     }
     const values = new Map<string, A>()
     for (const [key, { origin, node: value }] of node.kind === "map" ? node.entries : []) {

@@ -125,10 +125,9 @@ const tls: Kind<TlsValues | undefined> = {
   switchable: true,
   ...(tlsSection.fields === undefined ? {} : { fields: tlsSection.fields }),
   read: (node, path, report) => {
-    const switched = node.kind === "scalar" && node.value !== null ? flag.read(node, path, report) : undefined
-    if (switched === false) return undefined
-    const empty = { kind: "map", entries: new Map(), origin: node.origin } as const
-    return tlsSection.read(switched ? empty : node, path, report)
+    if (node.kind !== "scalar") return tlsSection.read(node, path, report)
+    const on = flag.read(node, path, report)
+    return on ? tlsSection.read({ kind: "map", entries: new Map(), origin: node.origin }, path, report) : undefined
   }
 }
 

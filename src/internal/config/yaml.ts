@@ -59,9 +59,10 @@ export const parse = (file: string, text: string): ParsedYaml => {
     const document = Yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
     const faults = [...document.errors, ...document.warnings]
     if (faults.length > 0) {
-      const issues = faults.map(fault =>
-        issueAt(at(fault.pos[0]), [], { message: words[fault.code] ?? `not valid YAML (${fault.code})` })
-      )
+      const issues = faults
+        // One misplaced character makes everything behind it unexpected: the first says it all.
+        .filter((fault, index) => index === 0 || fault.code !== "UNEXPECTED_TOKEN")
+        .map(fault => issueAt(at(fault.pos[0]), [], { message: words[fault.code] ?? `not valid YAML (${fault.code})` }))
       return { root: undefined, issues }
     }
     if (document.contents === null) return { root: emptyMap(top), issues: [] }
@@ -87,6 +88,9 @@ const converter = (document: Yaml.Document.Parsed, at: (offset: number) => Origi
     if (++values > maxValues || path.length > maxDepth) {
       const message = values > maxValues ? `more than ${maxValues} values` : `nested deeper than ${maxDepth} levels`
       throw new Refused(issueAt(origin, path.slice(0, 4), { message }))
+    }
+    if (node === undefined && Yaml.isAlias(source)) {
+      throw new Refused(issueAt(origin, path, { message: words.BAD_ALIAS ?? "" }))
     }
     if (Yaml.isMap(node)) return { kind: "map", entries: entriesOf(node, path, origin), origin: key }
     if (Yaml.isSeq(node)) {
