@@ -1,0 +1,175 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration texts say ${VAR} themselves
+import * as assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import * as AppConfig from "../../src/AppConfig.ts"
+import { bad, client, connection, exampleText, faults, good, machineText, output, retry } from "./texts.ts"
+
+describe("rules", () => {
+  const second = (text: string): string =>
+    `stream: { output: { second: { topic: t2 } }, producer: { second: ${text} } }`
+  const cases: ReadonlyArray<readonly [text: string, path: string, message: RegExp]> = [
+    [
+      second("{ output: secnd, retry: { enabled: false } }"),
+      "stream.producer.second.output",
+      /there is no stream\.output\.secnd: known are example_output, second$/
+    ],
+    [
+      second("{ output: constructor, retry: { enabled: false } }"),
+      "stream.producer.second.output",
+      /there is no stream\.output\.constructor/
+    ],
+    [
+      second("{ output: example_output, retry: { enabled: false } }"),
+      "stream.producer.second.output",
+      /producer example_producer writes to topic example-kafka-topic already/
+    ],
+    [second("{ output: second }"), "stream.producer.second.retry.queue_id", /missing, expected an SQS queue/],
+    [second("{ output: second, retry: }"), "stream.producer.second.retry.queue_id", /missing/],
+    [
+      output("connection: defualt"),
+      "stream.output.example_output.connection",
+      /there is no kafka\.connection\.defualt: known are default$/
+    ],
+    [
+      retry("client_name: other"),
+      "stream.producer.example_producer.retry.client_name",
+      /there is no cloud\.aws\.sqs\.clients\.other/
+    ],
+    [retry("queue_id: a b"), "stream.producer.example_producer.retry.queue_id", /is not a queue name/],
+    [retry("queue_id: orders.fifo"), "stream.producer.example_producer.retry.queue_id", /FIFO/],
+    [retry("dead_letter_queue_id: orders.fifo"), "stream.producer.example_producer.retry.dead_letter_queue_id", /FIFO/],
+    [retry("queue_id: 'arn:aws:sqs:eu:1:x'"), "stream.producer.example_producer.retry.queue_id", /not an ARN/],
+    [
+      retry("queue_id: 'https://u:s3cret@host/1/q'"),
+      "stream.producer.example_producer.retry.queue_id",
+      /without credentials$/
+    ],
+    [
+      retry(`queue_id: ${"q".repeat(77)}`),
+      "stream.producer.example_producer.retry.queue_id",
+      /give dead_letter_queue_id$/
+    ],
+    [
+      retry("dead_letter_queue_id: example-sqs-queue-name"),
+      "stream.producer.example_producer.retry.dead_letter_queue_id",
+      /a queue of their own/
+    ],
+    [
+      retry("dead_letter_queue_id: 'https://sqs.eu-central-1.amazonaws.com/123456789012/example-sqs-queue-name'"),
+      "stream.producer.example_producer.retry.dead_letter_queue_id",
+      /a queue of their own/
+    ],
+    [
+      retry("visibility_timeout: 1s"),
+      "stream.producer.example_producer.retry.visibility_timeout",
+      /longer than write_timeout of output example_output \(1s\), found 1s/
+    ],
+    [retry("visibility_timeout: 2500ms"), "stream.producer.example_producer.retry.visibility_timeout", /whole seconds/],
+    [
+      output("idle_timeout: 2s"),
+      "stream.output.example_output.idle_timeout",
+      /not be longer than write_timeout \(1s\), found 2s/
+    ],
+    [output("max_in_flight: 6"), "stream.output.example_output.max_in_flight", /at most 5 on an idempotent connection/],
+    [
+      `${output("max_record_bytes: 2MiB")}\nbuffer: { max_bytes: 1MiB }`,
+      "stream.output.example_output.max_record_bytes",
+      /must fit buffer\.max_bytes \(1MiB\), found 2MiB/
+    ],
+    ["shutdown: { budget: 4s }", "cloud.aws.sqs.clients.default.request_timeout", /must fit shutdown\.budget \(4s\)/],
+    [
+      "buffer: { max_wait: 9s }",
+      "http.request_timeout",
+      /longer than write_timeout of output example_output and buffer\.max_wait together \(10s\), found 10s/
+    ],
+    [
+      "buffer: { max_wait: 25s }\nhttp: { request_timeout: 1m }",
+      "buffer.max_wait",
+      /shorter than shutdown\.budget \(25s\), found 25s/
+    ],
+    [
+      connection("connection_timeout: 6s"),
+      "kafka.connection.default.connection_timeout",
+      /not be longer than request_timeout \(5s\), found 6s/
+    ],
+    [
+      client("connection_timeout: 4s"),
+      "cloud.aws.sqs.clients.default.connection_timeout",
+      /request_timeout \(3s\), found 4s/
+    ],
+    ["breaker: { open_min: 31s }", "breaker.open_min", /not be longer than open_max \(30s\), found 31s/],
+    ["breaker: { slow_call: 1s }", "breaker.slow_call", /shorter than write_timeout of output example_output \(1s\)/],
+    ["http: { host: 0.0.0.0 }", "http.token", /missing: 0\.0\.0\.0 is reachable from other hosts/],
+    ["http: { host: '::' }", "http.token", /missing/],
+    ["http: { host: 127.0.0.1.evil.example }", "http.token", /missing/],
+    ["http: { token: two words }", "http.token", /printable ASCII/],
+    [client("access_key_id: a"), "cloud.aws.sqs.clients.default.secret_access_key", /missing, expected both/],
+    [client("session_token: a"), "cloud.aws.sqs.clients.default.session_token", /means nothing without/],
+    [
+      connection("sasl: { mechanism: plain, password: p }"),
+      "kafka.connection.default.sasl.username",
+      /missing.*plain needs it/
+    ],
+    [
+      connection("sasl: { mechanism: SCRAM-SHA-256, username: u, password: p, region: r }"),
+      "kafka.connection.default.sasl.region",
+      /mechanism scram-sha-256 does not use it/
+    ],
+    [connection("sasl: { mechanism: oauthbearer }"), "kafka.connection.default.sasl.token", /missing/],
+    [
+      connection("sasl: { mechanism: oauthbearer, token: t, token_file: f }"),
+      "kafka.connection.default.sasl.token_file",
+      /one of the two/
+    ],
+    [
+      connection("sasl: { mechanism: msk-iam }"),
+      "kafka.connection.default.sasl.region",
+      /missing, expected an AWS region/
+    ],
+    [connection("sasl: {}"), "kafka.connection.default.sasl.mechanism", /missing/],
+    [
+      "cloud: { aws: { sqs: { clients: { other: } } } }",
+      "cloud.aws.sqs.clients.other.region",
+      /missing, expected an AWS region/
+    ]
+  ]
+  for (const [text, path, message] of cases) {
+    test(`broken by ${text}`, () => {
+      const { issues } = bad([exampleText, machineText, text])
+      assert.equal(issues.length, 1, issues.map(AppConfig.renderIssue).join("\n"))
+      assert.equal(issues[0]?.path, path)
+      assert.match(issues[0]?.message ?? "", message)
+    })
+  }
+
+  test("write_timeout must be shorter than the shutdown budget", () => {
+    const lines = faults(`${output("write_timeout: 25s")}\nhttp: { request_timeout: 1m }`)
+    assert.deepEqual(lines, [
+      "c.yaml:1:54  stream.output.example_output.write_timeout: must be shorter than shutdown.budget (25s), found 25s"
+    ])
+  })
+
+  test("loopback addresses need no token, others are fine with one", () => {
+    for (const host of ["127.0.0.1", "127.9.9.9", "localhost", "'::1'"]) assert.ok(good(`http: { host: ${host} }`))
+    assert.ok(good("http: { host: 0.0.0.0, token: t0ken }"))
+  })
+
+  test("all are reported together, none because of another", () => {
+    const lines = faults(`stream:
+  output: { example_output: { idle_timeout: 3s, balancer: hsh } }
+  producer: { example_producer: { retry: { queue_id: q.fifo, client_name: x } } }
+http: { host: 0.0.0.0 }
+nope: 1`)
+    assert.deepEqual(
+      lines.map(line => line.split(": ")[0]),
+      [
+        "c.yaml:2:45  stream.output.example_output.idle_timeout",
+        "c.yaml:2:59  stream.output.example_output.balancer",
+        "c.yaml:3:54  stream.producer.example_producer.retry.queue_id",
+        "c.yaml:3:75  stream.producer.example_producer.retry.client_name",
+        "c.yaml:4:1  http.token",
+        "c.yaml:5:1  nope"
+      ]
+    )
+  })
+})
