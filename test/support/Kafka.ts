@@ -20,7 +20,7 @@ import { ServerProcess } from "./ServerProcess.ts"
 
 export { Broker } from "./Broker.ts"
 export { KafkaCluster, type SecureAccess, type TopicSpec } from "./KafkaCluster.ts"
-export type { SaslMechanism, Security } from "./KafkaProperties.ts"
+export type { Security } from "./KafkaProperties.ts"
 
 export interface Options {
   /** 1 by default. Three have replication factor 3 and min.insync.replicas 2 as defaults. */
@@ -72,6 +72,13 @@ const makeKeystore = async (directory: string): Promise<{ readonly keystore: Key
   return { keystore: { path, password }, ca: readFileSync(pem, "utf8") }
 }
 
+/** A Kafka UUID. Never with a leading dash, which the tools would read as an option. */
+const newClusterId = (): string => {
+  const bytes = randomBytes(16)
+  bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0)
+  return bytes.toString("base64url")
+}
+
 /** `StorageTool format`, with the SCRAM credentials as part of the first metadata (KIP-900). */
 const format = async (propertiesFile: string, clusterId: string, security: Security | undefined): Promise<void> => {
   const sasl = security?.sasl
@@ -92,7 +99,7 @@ export const start = async (options: Options = {}): Promise<KafkaCluster> => {
   try {
     const nodes = await chooseNodes(options.brokers ?? 1, security !== undefined)
     const tls = security?.tls === true ? await makeKeystore(directory) : undefined
-    const clusterId = randomBytes(16).toString("base64url")
+    const clusterId = newClusterId()
     await Promise.all(
       nodes.map(async node => {
         const home = join(directory, `broker-${node.id}`)

@@ -7,6 +7,7 @@ export type SaslMechanism = "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTH
 
 /** A second listener for clients; PLAINTEXT stays for the tools. */
 export interface Security {
+  /** With SCRAM neither name nor password may contain a comma or a bracket: the format tool splits there. */
   readonly sasl?: { readonly mechanism: SaslMechanism; readonly username: string; readonly password: string }
   readonly tls?: boolean
 }
