@@ -50,6 +50,8 @@ const run = (file, args, deadlineMs = fileDeadlineMs) =>
     active.once("exit", (code, signal) => end(code ?? `ended by ${signal}`))
   })
 
+const inWords = result => (typeof result === "number" ? `exit code ${result}` : result)
+
 const heading = text => console.log(`\n=== ${text} ===`)
 
 const testFilesUnder = directory =>
@@ -69,7 +71,7 @@ const check = async (name, command, args) => {
   heading(name)
   const result = await run(bin(command), args)
   if (result === 0) totals.passed++
-  else totals.failures.push(`${name}: ${typeof result === "number" ? `exit code ${result}` : result}`)
+  else totals.failures.push(`${name}: ${inWords(result)}`)
 }
 
 const runtimes = {
@@ -99,7 +101,7 @@ const testFile = async (runtime, file, reports) => {
   totals.skipped += counts.skipped
   for (const { message, name } of counts.failures) totals.failures.push(`${runtime} ${file}: ${name}: ${message}`)
   if (counts.failures.length > 0) return
-  if (result !== 0) totals.failures.push(`${runtime} ${file}: ended with ${result}`)
+  if (result !== 0) totals.failures.push(`${runtime} ${file}: ${inWords(result)}`)
   else if (counts.passed + counts.skipped === 0) totals.failures.push(`${runtime} ${file}: ran no test`)
 }
 
