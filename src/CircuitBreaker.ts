@@ -46,6 +46,8 @@ export type Listener = (scope: string, state: State, reason: string) => void
 export interface Service {
   /** Undefined: divert at once. Never waits. */
   readonly acquire: (topic: string, partition: number) => Permit | undefined
+  /** Everything flows: neither the cluster's breaker nor the partition's own is open or probing. */
+  readonly closed: (topic: string, partition: number) => boolean
   /** Whether a keyless record had better choose another partition. */
   readonly avoids: (topic: string, partition: number) => boolean
   readonly settle: (permit: Permit, result: "success" | "failure" | "ignored", durationMs: number, why?: string) => void
@@ -152,12 +154,14 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
     }
   }
 
+  const ownClosed = (topic: string, partition: number) =>
+    partitions.size === 0 || (partitions.get(keyOf(topic, partition))?.state ?? "closed") === "closed"
+
   return {
     acquire,
-    avoids: (topic, partition) => {
-      const own = partitions.get(keyOf(topic, partition))
-      return own !== undefined && own.state !== "closed"
-    },
+    closed: (topic, partition) =>
+      forced === "closed" || (forced === undefined && cluster.state === "closed" && ownClosed(topic, partition)),
+    avoids: (topic, partition) => !ownClosed(topic, partition),
     settle,
     unreachable: why => cluster.count(true, 0, now(), why),
     status: () => ({

@@ -63,8 +63,9 @@ const bodyPrefix = "U1BX"
 const flagZstd = 1
 const flagIncompressible = 2
 const fixedPartition = 1
-/** Offset of the low byte of `attributes` in a v2 record batch; its three lowest bits are the compression codec. */
-const batchAttributesOffset = 22
+/** In a v2 record batch: the magic byte, and the low byte of `attributes`, whose three lowest bits are the codec. */
+const magicOffset = 16
+const attributesOffset = 22
 
 const utf8Strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -107,7 +108,8 @@ export const encodedSize = (envelope: Envelope): number => {
 /** Bytes of a pack of envelopes whose `encodedSize` add up to `contentBytes`, before compression; an upper bound. */
 export const packSize = (contentBytes: number): number => prefixBytes + Varint.maximumVarintBytes + contentBytes
 
-const compressedAlready = (batch: Uint8Array): boolean => ((batch[batchAttributesOffset] ?? 0) & 7) !== 0
+const compressedAlready = (batch: Uint8Array): boolean =>
+  batch[magicOffset] === 2 && ((batch[attributesOffset] ?? 0) & 7) !== 0
 
 /** The uncompressed pack. Counts and times that are negative or not a number are written as 0. */
 export const encode = (envelopes: ReadonlyArray<Envelope>): Uint8Array => {

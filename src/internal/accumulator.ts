@@ -254,18 +254,20 @@ export class Accumulator {
     const requests = new Map<number, Array<Batch>>()
     const requestSizes = new Map<number, number>()
     for (const lane of this.#active) {
-      if (lane.inFlight !== undefined) continue
       const topic = this.#topics.get(lane.topic)
       if (topic === undefined || lane.empty) {
         this.#active.delete(lane)
         continue
       }
+      if (lane.inFlight !== undefined) {
+        // Behind a probe, or behind what was in flight when the breaker opened, nobody waits.
+        if (!this.#breaker.closed(lane.topic, lane.partition)) this.#divertLane(lane, topic, diverted)
+        continue
+      }
       const busy = this.#inFlight.get(lane.leader) ?? 0
       if (lane.partition < 0) {
         // Nowhere to go yet. With the breaker open waiting is pointless: it gets its partition at replay.
-        const permit = this.#breaker.acquire(lane.topic, -1)
-        if (permit === undefined) this.#divertLane(lane, topic, diverted)
-        else this.#breaker.settle(permit, "ignored", 0)
+        if (!this.#breaker.closed(lane.topic, -1)) this.#divertLane(lane, topic, diverted)
         continue
       }
       if (!this.#ready(lane, topic, busy, now)) continue
