@@ -67,8 +67,9 @@ export interface QueueDepth {
 export interface Service {
   /** Name for people: logs, metrics, health. */
   readonly name: string
-  /** Read from the queue at first use, then kept. Also the readiness probe (`refresh` asks again). */
+  /** Read from the queue at first use, then kept until the queue turns out to be gone. */
   readonly limits: Effect.Effect<QueueLimits, FallbackQueueError>
+  /** Asked for each time: also the readiness probe. */
   readonly depth: Effect.Effect<QueueDepth, FallbackQueueError>
   /**
    * One call: at most 10 entries and `maximumMessageBytes` (and 1 MiB) in total. Outcomes in the order of `entries`;

@@ -160,6 +160,16 @@ describe("against a queue", () => {
     assert.equal(sqs.server().inspectQueue("made-dlq")?.attributes.MessageRetentionPeriod, "1209600")
   })
 
+  it("creates the queue again when it was deleted meanwhile", () =>
+    use({ queueId: "made-again", client: client(sqs.endpoint), create: {} }, queue =>
+      Effect.gen(function* () {
+        assert.deepEqual(told(yield* queue.send([entry("a")])), ["Stored"])
+        sqs.server().deleteQueue("made-again")
+        assert.equal(yield* reason(queue.send([entry("b")])), "NotFound")
+        assert.deepEqual(told(yield* queue.send([entry("b")])), ["Stored"])
+      })
+    ))
+
   it("never changes a queue that exists", async () => {
     sqs.createQueue("theirs", { MessageRetentionPeriod: "3600" })
     await use({ queueId: "theirs", client: client(sqs.endpoint), create: {} }, queue => queue.limits)
