@@ -273,9 +273,11 @@ const makeConnection = (
         [`queue probe of ${member.name}`, Effect.forever(Effect.zipRight(fallback.probe, Effect.sleep(queueProbeMs)))]
       )
     }
+    const probes = yield* FiberSet.make()
+    const start = yield* FiberSet.runtime(probes)<never>()
     breaker.onChange((scope, state) => {
       // A queue that went away is noticed before it is needed.
-      if (scope === "cluster" && state === "open") for (const { probe } of fallbacks.values()) Effect.runFork(probe)
+      if (scope === "cluster" && state === "open") for (const { probe } of fallbacks.values()) start(probe)
     })
     return { name: connection.name, producer, breaker, fallbacks, loops }
   })

@@ -73,10 +73,12 @@ export const make = (topics: Readonly<Record<string, number>>): Memory => {
       const { key: recordKey, value } = record
       stored.push({
         ...record,
-        key: recordKey === null ? null : recordKey.slice(),
-        value: value === null ? null : value.slice(),
-        headers: record.headers.map(([name, header]) => [name, header === null ? null : header.slice()] as const),
-        tail: record.tail.slice(),
+        key: recordKey === null ? null : Uint8Array.from(recordKey),
+        value: value === null ? null : Uint8Array.from(value),
+        headers: record.headers.map(
+          ([name, header]) => [name, header === null ? null : Uint8Array.from(header)] as const
+        ),
+        tail: Uint8Array.from(record.tail),
         topic: batch.topic,
         partition: batch.partition,
         offset: base + record.offsetDelta

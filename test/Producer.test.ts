@@ -1,0 +1,320 @@
+import assert from "node:assert/strict"
+import { describe, it } from "node:test"
+import * as Effect from "effect/Effect"
+import type { Outcome } from "../src/Receipt.ts"
+import { advance, advanceUntil, harness, onTestClock, turn } from "./support/doubles.ts"
+import { headerText } from "./support/StoredRecord.ts"
+
+const outcomeOf = (outcome: Outcome): string => (outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
+
+/** The accounting law. */
+const assertBalanced = (a: {
+  accepted: number
+  delivered: number
+  diverted: number
+  spooled: number
+  rejected: number
+  failed: number
+  inMemory: number
+}) => assert.equal(a.accepted, a.delivered + a.diverted + a.spooled + a.rejected + a.failed + a.inMemory)
+
+describe("Producer", () => {
+  it("delivers with partition, offset and a record id that is in the record", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness()
+        yield* advance(40)
+        const outcomes: Array<Outcome> = []
+        for (let i = 0; i < 50; i++) {
+          spillway.offer({ topic: "events", key: `k${i}`, value: `v${i}` }, outcome => outcomes.push(outcome))
+        }
+        yield* advanceUntil("delivery", () => outcomes.length === 50)
+        const stored = kafka.stored()
+        assert.equal(stored.length, 50)
+        const ids = new Set<string>()
+        for (const outcome of outcomes) {
+          assert.equal(outcome._tag, "Receipt")
+          if (outcome._tag !== "Receipt") continue
+          ids.add(outcome.id)
+          const found = stored.find(
+            record => record.partition === outcome.partition && BigInt(record.offset) === outcome.offset
+          )
+          assert.ok(found !== undefined)
+          assert.equal(headerText({ ...found, offset: 0n }, "spillway-id"), outcome.id)
+          assert.match(outcome.id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+        }
+        assert.equal(ids.size, 50)
+        assertBalanced(spillway.status().accounting)
+      })
+    ))
+
+  it("tells nobody before Kafka has answered (ack after durable)", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness()
+        yield* advance(40)
+        let answer: (() => void) | undefined
+        const answered = new Promise<void>(resolve => {
+          answer = resolve
+        })
+        kafka.script({ _tag: "Await", until: Effect.promise(() => answered) })
+        let outcome: Outcome | undefined
+        spillway.offer({ topic: "events", value: "v" }, told => {
+          outcome = told
+        })
+        yield* advance(200)
+        assert.equal(kafka.calls.produce, 1)
+        assert.equal(outcome, undefined)
+        assert.equal(spillway.status().accounting.inMemory, 1)
+        answer?.()
+        yield* advanceUntil("the answer", () => outcome !== undefined)
+        assert.equal(outcome === undefined ? "" : outcomeOf(outcome), "delivered")
+      })
+    ))
+
+  it("tells nobody before SQS has the record (ack after durable)", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, parked, queue, spillway } = yield* harness()
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        queue.script("send", { _tag: "Fail", reason: "Throttled" }, { _tag: "Fail", reason: "Unavailable" })
+        let storedWhenTold = -1
+        let outcome: Outcome | undefined
+        spillway.offer({ topic: "events", value: "v" }, told => {
+          outcome = told
+          storedWhenTold = parked().length
+        })
+        yield* advanceUntil("the outcome", () => outcome !== undefined)
+        assert.equal(outcome === undefined ? "" : outcomeOf(outcome), "diverted")
+        assert.equal(storedWhenTold, 1)
+        assert.equal(queue.calls.send, 3)
+      })
+    ))
+
+  it("diverts within the write timeout when Kafka hangs, as unknown, and once", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        const told: Array<string> = []
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advance(960)
+        assert.deepEqual(told, [])
+        yield* advance(200)
+        assert.deepEqual(told, ["diverted"])
+        const { accounting } = spillway.status()
+        assert.equal(accounting.divertedUnknown, 1)
+        assertBalanced(accounting)
+      })
+    ))
+
+  it("does not call a partition delivered that the answer leaves out (metadata coverage)", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 2 })
+        yield* advance(40)
+        kafka.script({ _tag: "Omit", partitions: [1] })
+        const told = new Map<number, string>()
+        for (const partition of [0, 1]) {
+          spillway.offer({ topic: "events", value: "v", partition }, outcome => told.set(partition, outcomeOf(outcome)))
+        }
+        yield* advanceUntil("both outcomes", () => told.size === 2)
+        assert.deepEqual(Object.fromEntries(told), { 0: "delivered", 1: "diverted" })
+        assert.equal(spillway.status().accounting.divertedUnknown, 1)
+      })
+    ))
+
+  it("rides out a leader election without diverting", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness()
+        yield* advance(40)
+        kafka.script({ _tag: "Fail", code: 6 }, { _tag: "Fail", code: 5 }, { _tag: "Fail", code: 19 })
+        let outcome: Outcome | undefined
+        spillway.offer({ topic: "events", value: "v" }, told => {
+          outcome = told
+        })
+        yield* advanceUntil("delivery", () => outcome !== undefined)
+        assert.equal(outcome === undefined ? "" : outcomeOf(outcome), "delivered")
+        assert.equal(spillway.status().accounting.diverted, 0)
+      })
+    ))
+
+  it("rejects only the record the broker names, and delivers its neighbours in order", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        kafka.script({ _tag: "Fail", code: 87, culprits: [1] })
+        const told: Array<string> = []
+        for (let i = 0; i < 4; i++) {
+          spillway.offer({ topic: "events", value: `v${i}` }, outcome => {
+            told[i] = outcomeOf(outcome)
+          })
+        }
+        yield* advanceUntil("all outcomes", () => told.filter(Boolean).length === 4)
+        assert.deepEqual(told, ["delivered", "InvalidRecord", "delivered", "delivered"])
+        const values = kafka.stored().map(({ value }) => Buffer.from(value ?? []).toString())
+        assert.deepEqual(values, ["v0", "v2", "v3"])
+        assertBalanced(spillway.status().accounting)
+        assert.equal(spillway.status().accounting.inMemory, 0)
+        assert.equal(spillway.status().connections[0]?.producer.inMemory.bytes, 0)
+      })
+    ))
+
+  it("halves a batch that is too large until it fits", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        kafka.script({ _tag: "Fail", code: 10 }, { _tag: "Fail", code: 10 })
+        const told: Array<string> = []
+        for (let i = 0; i < 8; i++) {
+          spillway.offer({ topic: "events", value: `v${i}` }, outcome => told.push(outcomeOf(outcome)))
+        }
+        yield* advanceUntil("all outcomes", () => told.length === 8)
+        assert.deepEqual(new Set(told), new Set(["delivered"]))
+        const values = kafka.stored().map(({ value }) => Buffer.from(value ?? []).toString())
+        assert.deepEqual(values, ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7"])
+      })
+    ))
+
+  it("rejects a record that is too large alone, without diverting it", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        kafka.script({ _tag: "Fail", code: 10 })
+        const told: Array<string> = []
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advanceUntil("the outcome", () => told.length === 1)
+        assert.deepEqual(told, ["RecordTooLarge"])
+        assert.equal(queue.calls.send, 0)
+      })
+    ))
+
+  it("accepts records before Kafka was ever seen, and gives them a partition when it is", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ unreachable: true })
+        const told: Array<string> = []
+        for (let i = 0; i < 5; i++) {
+          spillway.offer({ topic: "events", key: `k${i}`, value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        }
+        yield* turn
+        kafka.reachable(true)
+        yield* advanceUntil("delivery", () => told.length === 5)
+        assert.deepEqual(new Set(told), new Set(["delivered"]))
+        assert.equal(kafka.stored().length, 5)
+      })
+    ))
+
+  it("refuses bad records at once, naming the member", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { spillway } = yield* harness({ output: "max_record_bytes: 1KiB" })
+        yield* advance(40)
+        const fault = (record: unknown) =>
+          Effect.map(Effect.flip(spillway.publish(record as never)), error => [error.reason, error.field])
+        assert.deepEqual(yield* fault({ topic: "events", value: 5 }), ["InvalidRecord", "value"])
+        assert.deepEqual(yield* fault({ topic: "events", value: "v", key: {} }), ["InvalidRecord", "key"])
+        assert.deepEqual(yield* fault({ topic: "events", value: "v", headers: [["a", 1]] }), [
+          "InvalidRecord",
+          "headers[0]"
+        ])
+        assert.deepEqual(yield* fault({ topic: "events", value: "v", timestamp: 1.5 }), ["InvalidRecord", "timestamp"])
+        assert.deepEqual(yield* fault({ topic: "events", value: "v", partition: 9 }), ["InvalidRecord", "partition"])
+        assert.deepEqual(yield* fault({ topic: "events", value: "v", id: "" }), ["InvalidRecord", "id"])
+        assert.deepEqual(yield* fault({ topic: "other", value: "v" }), ["UnknownTopic", "topic"])
+        assert.deepEqual(yield* fault({ topic: "events", value: "x".repeat(2000) }), ["RecordTooLarge", "value"])
+        assert.deepEqual(yield* fault(null), ["InvalidRecord", undefined].slice(0, 1).concat(["record"]))
+        const { accounting } = spillway.status()
+        assert.equal(accounting.rejected, 9)
+        assertBalanced(accounting)
+      })
+    ))
+
+  it("rejects records of a topic Kafka does not have, and accepts them once it has", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness()
+        kafka.deleteTopic("events")
+        const told: Array<string> = []
+        const offer = () => spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        offer()
+        yield* advanceUntil("the rejection", () => told.length === 1)
+        assert.deepEqual(told, ["UnknownTopic"])
+        assert.equal(queue.calls.send, 0)
+        kafka.setPartitions("events", 2)
+        yield* advance(12_000, 200)
+        offer()
+        yield* advanceUntil("delivery", () => told.length === 2)
+        assert.equal(told[1], "delivered")
+      })
+    ))
+
+  it("waits for room up to its bound, then says Overloaded", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness({ more: "buffer: { max_records: 10, max_wait: 300ms }" })
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        queue.setDown("Unavailable")
+        const told: Array<string> = []
+        for (let i = 0; i < 15; i++) {
+          spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        }
+        yield* advance(200)
+        assert.deepEqual(told, [])
+        assert.equal(spillway.status().health.readiness, "refusing")
+        yield* advance(200)
+        assert.deepEqual(
+          told,
+          Array.from({ length: 5 }, () => "Overloaded")
+        )
+        assert.equal(spillway.status().accounting.inMemory, 10)
+      })
+    ))
+
+  it("says FallbackUnavailable when Kafka and SQS both refuse, and holds nothing back", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness()
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        kafka.reachable(false)
+        queue.setDown("AccessDenied")
+        const told: Array<string> = []
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advanceUntil("the outcome", () => told.length === 1)
+        assert.deepEqual(told, ["FallbackUnavailable"])
+        yield* advance(6000, 100)
+        const { accounting, health } = spillway.status()
+        assert.equal(health.readiness, "refusing")
+        assert.ok(health.reasons.some(reason => reason.includes("AccessDenied")))
+        assertBalanced(accounting)
+      })
+    ))
+
+  it("keeps the order of a partition through retries", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        let answered = 0
+        for (let i = 0; i < 60; i++) {
+          if (i % 7 === 0) kafka.script({ _tag: "Fail", code: 6 }, { _tag: "Delay", ms: 15 })
+          spillway.offer({ topic: "events", value: String(i) }, () => answered++)
+          if (i % 5 === 0) yield* advance(20)
+        }
+        yield* advanceUntil("all outcomes", () => answered === 60)
+        const values = kafka.stored().map(({ value }) => Number(Buffer.from(value ?? []).toString()))
+        assert.deepEqual(
+          values,
+          Array.from({ length: 60 }, (_, index) => index)
+        )
+      })
+    ))
+})
