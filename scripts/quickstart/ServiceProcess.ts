@@ -1,0 +1,146 @@
+/**
+ * The service as its users run it: a process of its own, asked over HTTP and ended by signals.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { join } from "node:path"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
+import type { Status } from "../../src/Spillway.ts"
+import { guardProcess, releaseProcess } from "../../test/support/Guard.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const startDeadlineMs = 20_000
+const keptLines = 200
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+const within = async <A>(work: Promise<A>, ms: number, late: () => A): Promise<A> => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const timeout = new Promise<A>((resolve, reject) => {
+    timer = setTimeout(() => {
+      try {
+        resolve(late())
+      } catch (error) {
+        reject(error)
+      }
+    }, ms)
+  })
+  try {
+    return await Promise.race([work, timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export class ServiceProcess {
+  readonly #child: ChildProcess
+  readonly #base: string
+  readonly #lines: Array<string> = []
+  readonly #listeners = new Set<(line: string) => void>()
+  readonly #ended: Promise<Ended>
+  #running = true
+
+  private constructor(configFile: string, base: string) {
+    this.#base = base
+    // Its own process group: a Ctrl-C in the terminal is for the quickstart to handle.
+    const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "--config", configFile], {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    this.#child = child
+    const { pid } = child
+    if (pid !== undefined) guardProcess(pid)
+    this.#read(child.stdout)
+    this.#read(child.stderr)
+    this.#ended = new Promise(resolve => {
+      const end = (ended: Ended) => {
+        if (this.#running && pid !== undefined) releaseProcess(pid)
+        this.#running = false
+        resolve(ended)
+      }
+      child.once("error", error => {
+        this.#lines.push(error.message)
+        end({ code: null, signal: null })
+      })
+      child.once("close", (code, signal) => end({ code, signal }))
+    })
+  }
+
+  /** Resolves when it listens. Fails with the end of its log when it does not. */
+  static async start(configFile: string, base: string): Promise<ServiceProcess> {
+    const service = new ServiceProcess(configFile, base)
+    let heard = () => {}
+    const listening = new Promise<string>(resolve => {
+      heard = service.onLine(line => {
+        if (/listening on http/.test(line)) resolve("listening")
+      })
+    })
+    const ended = service.#ended.then(({ code, signal }) => `it ended with ${signal ?? `code ${code}`}`)
+    const result = await within(Promise.race([listening, ended]), startDeadlineMs, () => "it did not say so in time")
+    heard()
+    if (result === "listening") return service
+    await service.kill()
+    throw new Error(`the service did not start: ${result}\n--- end of its log ---\n${service.tail()}`)
+  }
+
+  get running(): boolean {
+    return this.#running
+  }
+
+  /** Calls back for each line it writes; the answer ends that. */
+  onLine(listener: (line: string) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  tail(lines = 20): string {
+    return this.#lines.slice(-lines).join("\n")
+  }
+
+  /** `GET /v1/status`; `undefined` when it does not answer within a second. */
+  async status(): Promise<Status | undefined> {
+    try {
+      const response = await fetch(`${this.#base}/v1/status`, { signal: AbortSignal.timeout(1000) })
+      if (!response.ok) return undefined
+      const status: Status = await response.json()
+      return status
+    } catch {
+      return undefined
+    }
+  }
+
+  /** SIGTERM, as a platform would. Fails when it is not over within `deadlineMs`. */
+  async terminate(deadlineMs: number): Promise<Ended> {
+    this.#signal("SIGTERM")
+    return within(this.#ended, deadlineMs, () => {
+      throw new Error(`the service is still running ${deadlineMs} ms after SIGTERM\n${this.tail()}`)
+    })
+  }
+
+  async kill(): Promise<void> {
+    this.#signal("SIGKILL")
+    await this.#ended
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#running) this.#child.kill(signal)
+  }
+
+  #read(stream: NodeJS.ReadableStream | null): void {
+    let rest = ""
+    stream?.setEncoding("utf8")
+    stream?.on("data", (chunk: string | Buffer) => {
+      const lines = `${rest}${String(chunk)}`.split("\n")
+      rest = lines.pop() ?? ""
+      for (const line of lines) {
+        this.#lines.push(line)
+        if (this.#lines.length > keptLines) this.#lines.shift()
+        for (const listener of this.#listeners) listener(line)
+      }
+    })
+  }
+}

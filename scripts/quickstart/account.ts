@@ -1,0 +1,85 @@
+/**
+ * The account: every published id must be in Kafka or in the dead-letter queue, whatever the service says of itself.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Envelope from "../../src/Envelope.ts"
+import * as RecordBatch from "../../src/RecordBatch.ts"
+import type { Fauxqs } from "../../test/support/Fauxqs.ts"
+import type { KafkaCluster } from "../../test/support/KafkaCluster.ts"
+import { readAll } from "../../test/support/KafkaJsReader.ts"
+import { headerText } from "../../test/support/StoredRecord.ts"
+import { deadLetterQueue, queue, topic } from "./configuration.ts"
+import type { Load } from "./Load.ts"
+
+export interface DeadLetter {
+  readonly id: string
+  readonly reason: string
+  readonly message: string
+}
+
+const idHeader = "spillway-id"
+
+const messagesOf = (sqs: Fauxqs, name: string) => {
+  const { delayed, inflight, ready } = sqs.server().inspectQueue(name)?.messages ?? {
+    delayed: [],
+    inflight: [],
+    ready: []
+  }
+  return [...ready, ...delayed, ...inflight.map(({ message }) => message)]
+}
+
+/** Messages in the fallback queue: waiting, delayed or being replayed. */
+export const parkedMessages = (sqs: Fauxqs): number => messagesOf(sqs, queue).length
+
+/** Every record in the dead-letter queue, from the message bodies themselves. */
+export const deadLetters = async (sqs: Fauxqs): Promise<ReadonlyArray<DeadLetter>> => {
+  const found: Array<DeadLetter> = []
+  for (const { body, messageAttributes } of messagesOf(sqs, deadLetterQueue)) {
+    const attribute = (name: string) => messageAttributes[name]?.StringValue ?? "?"
+    for (const { batch } of await Effect.runPromise(Envelope.fromBody(body))) {
+      for (const record of Either.getOrThrow(RecordBatch.records(batch))) {
+        const id = RecordBatch.idOf(record, idHeader) ?? ""
+        found.push({ id, reason: attribute("spillway-reason"), message: attribute("spillway-error") })
+      }
+    }
+  }
+  return found
+}
+
+export interface Account {
+  /** Published records found in Kafka, each once. */
+  readonly inKafka: number
+  /** Published records found in the dead-letter queue. */
+  readonly deadLettered: number
+  /** Published and nowhere. */
+  readonly lost: ReadonlyArray<string>
+  /** Copies beyond the first, of any record. */
+  readonly duplicated: number
+  /** In Kafka although the publisher got no answer that says so. */
+  readonly unanswered: number
+  /** Records in the topic, copies included. */
+  readonly stored: number
+}
+
+export const account = async (cluster: KafkaCluster, sqs: Fauxqs, load: Load): Promise<Account> => {
+  const records = await readAll(cluster, topic)
+  const copies = new Map<string, number>()
+  for (const record of records) {
+    const id = headerText(record, idHeader) ?? ""
+    copies.set(id, (copies.get(id) ?? 0) + 1)
+  }
+  const dead = new Set((await deadLetters(sqs)).map(({ id }) => id))
+  const lost: Array<string> = []
+  let inKafka = 0
+  let deadLettered = 0
+  let unanswered = 0
+  for (const [id, { fate }] of load.answers) {
+    if (fate === "refused" || fate === "rejected") {
+      if (copies.has(id)) unanswered++
+    } else if (copies.has(id)) inKafka++
+    else if (dead.has(id)) deadLettered++
+    else lost.push(id)
+  }
+  return { inKafka, deadLettered, lost, duplicated: records.length - copies.size, unanswered, stored: records.length }
+}
