@@ -1,0 +1,116 @@
+/**
+ * Answers of the HTTP API: which outcome is which status, and how results are written.
+ */
+import type { Outcome, PublishError, PublishErrorReason } from "../Receipt.ts"
+
+/** Reasons an answer names: those of a `PublishError`, and those of the request itself. */
+export type Reason =
+  | PublishErrorReason
+  | "Unauthorized"
+  | "NotFound"
+  | "MethodNotAllowed"
+  | "UnsupportedMediaType"
+  | "BodyTooLarge"
+  | "BodyIncomplete"
+  | "Timeout"
+  | "Internal"
+
+export const statusOf: Readonly<Record<Reason, number>> = {
+  InvalidRecord: 400,
+  EncodingFailed: 400,
+  BodyIncomplete: 400,
+  Unauthorized: 401,
+  NotAuthorized: 403,
+  UnknownTopic: 404,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  RecordTooLarge: 413,
+  BodyTooLarge: 413,
+  UnsupportedMediaType: 415,
+  Overloaded: 429,
+  Internal: 500,
+  Closed: 503,
+  FallbackUnavailable: 503,
+  Timeout: 503
+}
+
+/** Seconds after which asking again makes sense; undefined: it never does. */
+const retryAfter: Partial<Record<Reason, string>> = {
+  Overloaded: "1",
+  Timeout: "1",
+  FallbackUnavailable: "2",
+  Closed: "5"
+}
+
+const contentType = "application/json"
+const created: ResponseInit = { status: 201, headers: { "content-type": contentType } }
+const accepted: ResponseInit = { status: 202, headers: { "content-type": contentType } }
+
+export const json = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): Response =>
+  new Response(body, { status, headers: { "content-type": contentType, ...headers } })
+
+/** A request that did not come to any record. */
+export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): Response => {
+  const after = retryAfter[reason]
+  const outcome = statusOf[reason] < 429 ? "rejected" : "failed"
+  return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {
+    ...(after === undefined ? {} : { "retry-after": after }),
+    ...headers
+  })
+}
+
+/** Characters a JSON string may hold as they are, among those an id usually has. */
+const plain = /^[\w.:/+=@ -]*$/
+const quote = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text))
+
+const failure = (error: PublishError, id: string | undefined): string => {
+  const { message, reason, rejected } = error
+  const outcome = rejected ? "rejected" : "failed"
+  return `{${id === undefined ? "" : `"id":${quote(id)},`}"outcome":"${outcome}","reason":"${reason}","message":${JSON.stringify(message)}}`
+}
+
+/** One record's result. `id`: the one the caller gave, for records that did not get far enough to have one. */
+export const result = (outcome: Outcome, id: string | undefined): string => {
+  if (outcome._tag !== "Receipt") return failure(outcome, id)
+  const { offset, partition } = outcome
+  let text = `{"id":${quote(outcome.id)},"outcome":"${outcome.outcome}"`
+  if (partition !== undefined) text += `,"partition":${partition}`
+  if (offset !== undefined) text += `,"offset":"${offset}"`
+  return `${text}}`
+}
+
+/** The answer for a single record. */
+export const single = (outcome: Outcome, id: string | undefined): Response => {
+  const body = result(outcome, id)
+  if (outcome._tag === "Receipt") return new Response(body, outcome.outcome === "delivered" ? created : accepted)
+  const after = retryAfter[outcome.reason]
+  return json(statusOf[outcome.reason], body, after === undefined ? {} : { "retry-after": after })
+}
+
+/** The answer for many records, once each has its outcome. */
+export class Results {
+  readonly #texts: Array<string>
+  #diverted = false
+  #failed = false
+  #retryAfter: string | undefined
+
+  constructor(count: number) {
+    this.#texts = new Array<string>(count)
+  }
+
+  set(index: number, outcome: Outcome, id: string | undefined): void {
+    this.#texts[index] = result(outcome, id)
+    if (outcome._tag !== "Receipt") {
+      this.#failed = true
+      this.#retryAfter ??= retryAfter[outcome.reason]
+    } else if (outcome.outcome !== "delivered") {
+      this.#diverted = true
+    }
+  }
+
+  answer(): Response {
+    const body = `{"results":[${this.#texts.join(",")}]}`
+    if (!this.#failed) return new Response(body, this.#diverted ? accepted : created)
+    return json(207, body, this.#retryAfter === undefined ? {} : { "retry-after": this.#retryAfter })
+  }
+}

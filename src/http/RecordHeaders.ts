@@ -1,0 +1,67 @@
+/**
+ * A record from a request of its own: the body is the value, request headers say the rest.
+ */
+import { Buffer } from "node:buffer"
+import { PublishError } from "../Receipt.ts"
+import type { ProducerRecord } from "../Record.ts"
+import { decodeBase64 } from "./base64.ts"
+
+const headerPrefix = "spillway-header-"
+const ascii = /^\p{ASCII}*$/u
+const digits = /^\d{1,16}$/
+
+const invalid = (header: string, message: string): PublishError =>
+  new PublishError({ reason: "InvalidRecord", field: header, message: `${header}: ${message}` })
+
+/** A request header's text stands for its bytes, one each (RFC 9110, section 5.5): they are passed on as they came. */
+const bytesOf = (text: string): string | Uint8Array => (ascii.test(text) ? text : Buffer.from(text, "latin1"))
+
+const textOf = (text: string): string => (ascii.test(text) ? text : Buffer.from(text, "latin1").toString("utf8"))
+
+interface Described {
+  key?: string | Uint8Array
+  id?: string
+  partition?: number
+  timestamp?: number
+  headers?: Array<readonly [string, string | Uint8Array]>
+}
+
+/** Notes what one request header says; the error when it cannot be. */
+const note = (described: Described, name: string, text: string): PublishError | undefined => {
+  switch (name) {
+    case "spillway-key":
+    case "spillway-key-base64": {
+      if (described.key !== undefined) return invalid(name, "the key is given twice")
+      const key = name === "spillway-key" ? bytesOf(text) : decodeBase64(text)
+      if (key === undefined) return invalid(name, "not base64")
+      described.key = key
+      return undefined
+    }
+    case "spillway-id":
+      described.id = textOf(text)
+      return undefined
+    case "spillway-partition":
+      if (!digits.test(text)) return invalid(name, `expected a partition number, got ${JSON.stringify(text)}`)
+      described.partition = Number(text)
+      return undefined
+    case "spillway-timestamp":
+      if (!digits.test(text)) return invalid(name, `expected milliseconds since the epoch, got ${JSON.stringify(text)}`)
+      described.timestamp = Number(text)
+      return undefined
+    default:
+      if (!name.startsWith(headerPrefix)) return invalid(name, "no such header")
+      described.headers ??= []
+      described.headers.push([name.slice(headerPrefix.length), bytesOf(text)])
+      return undefined
+  }
+}
+
+/** The record, or what is wrong with its description. */
+export const toRecord = (topic: string, headers: Headers, value: Uint8Array): ProducerRecord | PublishError => {
+  const described: Described = {}
+  let error: PublishError | undefined
+  headers.forEach((text, name) => {
+    if (name.startsWith("spillway-")) error ??= note(described, name, text)
+  })
+  return error ?? { topic, value, ...described }
+}

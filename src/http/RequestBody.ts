@@ -1,0 +1,45 @@
+/**
+ * Reads a request's body without ever holding more than allowed.
+ */
+
+/** Undefined: it is larger than `maxBytes`. Rejects when it ends early. */
+export const read = (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
+  const { headers } = request
+  const declared = headers.get("content-length")
+  // The server takes no more than a declared length from the wire; chunks have none.
+  if (declared !== null && headers.get("transfer-encoding") === null) {
+    return Number(declared) > maxBytes ? Promise.resolve(undefined) : whole(request, maxBytes)
+  }
+  return request.body === null ? Promise.resolve(new Uint8Array(0)) : inPieces(request.body, maxBytes)
+}
+
+const whole = async (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
+  const bytes = await request.bytes()
+  return bytes.length > maxBytes ? undefined : bytes
+}
+
+const inPieces = async (body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined> => {
+  const reader = body.getReader()
+  const pieces: Array<Uint8Array> = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    length += value.length
+    if (length > maxBytes) {
+      // Not awaited: a sender that never ends must not hold up its answer.
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+    pieces.push(value)
+  }
+  const [only] = pieces
+  if (pieces.length === 1 && only !== undefined) return only
+  const bytes = new Uint8Array(length)
+  let position = 0
+  for (const piece of pieces) {
+    bytes.set(piece, position)
+    position += piece.length
+  }
+  return bytes
+}

@@ -1,0 +1,39 @@
+/**
+ * Serving on Deno.
+ */
+import type { ServeOptions, Server } from "./serve.ts"
+
+interface DenoServer {
+  readonly addr: { readonly port: number }
+  readonly finished: Promise<void>
+  readonly shutdown: () => Promise<void>
+}
+
+/** The part of Deno's global that is used here. */
+declare const Deno: {
+  readonly serve: (
+    options: {
+      readonly hostname: string
+      readonly port: number
+      readonly signal: AbortSignal
+      readonly onListen: () => void
+      readonly onError: () => Response
+    },
+    fetch: (request: Request) => Response | Promise<Response>
+  ) => DenoServer
+}
+
+export const serve = ({ fetch, hostname, port }: ServeOptions): Server => {
+  const abort = new AbortController()
+  const { signal } = abort
+  const onError = () => new Response(null, { status: 500 })
+  const server = Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, request => fetch(request))
+  return {
+    port: server.addr.port,
+    stop: () => server.shutdown(),
+    kill: () => {
+      abort.abort()
+      return server.finished
+    }
+  }
+}
