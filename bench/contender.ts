@@ -1,0 +1,28 @@
+/** One measurement in a process of its own: `contender.ts '<job as JSON>'` prints what it measured as JSON. */
+import { runJava } from "./java.ts"
+import { runKafkaJs } from "./kafkajs.ts"
+import { pipelineRows, runPipelineRow } from "./pipeline.ts"
+import { runPlatformatic } from "./platformatic.ts"
+import { runSpillwayRow, spillwayRows } from "./spillwayRows.ts"
+import type { Job, Measured } from "./window.ts"
+
+const run = (job: Job): Promise<Measured> => {
+  const spillway = spillwayRows.find(row => row === job.name)
+  if (spillway !== undefined) return runSpillwayRow(spillway, job)
+  const pipeline = pipelineRows.find(row => row === job.name)
+  if (pipeline !== undefined) return runPipelineRow(pipeline, job)
+  switch (job.name) {
+    case "kafkajs":
+      return runKafkaJs(job)
+    case "platformatic":
+      return runPlatformatic(job)
+    case "java":
+      return runJava(job)
+    default:
+      throw new Error(`no contender is called ${job.name}`)
+  }
+}
+
+const job: Job = JSON.parse(process.argv[2] ?? "{}")
+console.log(JSON.stringify(await run(job)))
+process.exit(0)

@@ -1,0 +1,128 @@
+/** Medians over the rounds, and each row against the other clients of the same run. */
+import type { Measured } from "./window.ts"
+
+export interface Sample extends Measured {
+  readonly name: string
+  readonly size: number
+  readonly runtime: string
+}
+
+/**
+ * What a row is measured against: rows that end in Kafka against the other clients and against `offer` on the same
+ * runtime, the ways round Kafka against one SQS message per record.
+ */
+export type Baseline = "kafkajs" | "platformatic" | "java" | "offer" | "sqs-singles"
+
+const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"]
+const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
+  aroundKafka.includes(name) ? ["sqs-singles"] : ["kafkajs", "platformatic", "java", "offer"]
+
+export interface Row extends Sample {
+  /** How far apart the rounds were: largest over smallest. */
+  readonly spread: number
+  /** Records per second as a multiple of each baseline's at the same size; absent where that did not run. */
+  readonly ratios: Readonly<Partial<Record<Baseline, number>>>
+}
+
+export interface BenchResult {
+  readonly machine: Readonly<Record<string, string | number>>
+  readonly versions: Readonly<Record<string, string>>
+  readonly rounds: number
+  readonly rows: ReadonlyArray<Row>
+  /** What did not finish, and why. */
+  readonly failures: ReadonlyArray<string>
+}
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? 0
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
+}
+
+const medianOf = (samples: ReadonlyArray<Sample>, field: "cpuMicrosPerRecord" | "billedPerMillion") => {
+  const values = samples.flatMap(sample => sample[field] ?? [])
+  return values.length === 0 ? {} : { [field]: median(values) }
+}
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits))
+
+/** One row per name, size and runtime, in the order they first ran. */
+export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> => {
+  const groups = new Map<string, Array<Sample>>()
+  for (const sample of samples) {
+    const key = `${sample.name} ${sample.size} ${sample.runtime}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [sample])
+    else group.push(sample)
+  }
+  const rateOf = (name: string, size: number, runtime: string): number | undefined => {
+    const group = groups.get(`${name} ${size} ${runtime}`)
+    return group === undefined ? undefined : median(group.map(({ recordsPerSecond }) => recordsPerSecond))
+  }
+  return Array.from(groups.values()).flatMap(group => {
+    const [first] = group
+    if (first === undefined) return []
+    const { name, runtime, size } = first
+    const rates = group.map(({ recordsPerSecond }) => recordsPerSecond)
+    const rate = median(rates)
+    const ratios: Partial<Record<Baseline, number>> = {}
+    for (const baseline of baselinesOf(name)) {
+      const on = baseline === "java" ? "java" : baseline === "offer" ? runtime : "bun"
+      const theirs = name === baseline ? undefined : rateOf(baseline, size, on)
+      if (theirs !== undefined) ratios[baseline] = round(rate / theirs, 2)
+    }
+    return [
+      {
+        name,
+        size,
+        runtime,
+        recordsPerSecond: Math.round(rate),
+        spread: round(Math.max(...rates) / Math.min(...rates), 2),
+        ...medianOf(group, "cpuMicrosPerRecord"),
+        ...medianOf(group, "billedPerMillion"),
+        ratios
+      }
+    ]
+  })
+}
+
+const times = (ratio: number | undefined): string => (ratio === undefined ? "" : `${ratio.toFixed(2)}x`)
+const heads = [
+  "",
+  "size",
+  "runtime",
+  "records/s",
+  "spread",
+  "CPU us",
+  "kafkajs",
+  "platformatic",
+  "java",
+  "offer",
+  "billed/M"
+]
+
+/** For people. */
+export const table = (rows: ReadonlyArray<Row>): string => {
+  const lines = rows.map(row => [
+    row.name,
+    `${row.size} B`,
+    row.runtime,
+    row.recordsPerSecond.toLocaleString("en"),
+    row.spread.toFixed(2),
+    row.cpuMicrosPerRecord?.toFixed(2) ?? "",
+    times(row.ratios.kafkajs),
+    times(row.ratios.platformatic),
+    times(row.ratios.java),
+    times(row.ratios.offer),
+    times(row.ratios["sqs-singles"]),
+    row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
+  ])
+  const all = [heads, ...lines]
+  const widths = heads.map((_, column) => Math.max(...all.map(line => line[column]?.length ?? 0)))
+  return all
+    .map(line =>
+      line.map((cell, i) => (i < 1 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ")
+    )
+    .join("\n")
+}

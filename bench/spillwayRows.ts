@@ -1,0 +1,180 @@
+/** Spillway's four ways in: callback, Promise, Effect per record, arrays. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as CircuitBreaker from "../src/CircuitBreaker.ts"
+import type * as FallbackWriter from "../src/FallbackWriter.ts"
+import * as KafkaJs from "../src/KafkaClient/KafkaJs.ts"
+import type { Service as KafkaService } from "../src/KafkaClient.ts"
+import * as Producer from "../src/Producer.ts"
+import type { Outcome } from "../src/Receipt.ts"
+import { eventCount, events } from "./events.ts"
+import { Flow, type Job, type Measured, measure } from "./window.ts"
+
+/** Records offered and not yet settled at most. */
+const outstandingLimit = 50_000
+/** Records offered before the event loop gets its turn. */
+const burst = 1000
+
+/** The thresholds of the default configuration. */
+export const makeBreaker = CircuitBreaker.make(
+  {
+    consecutiveFailures: 5,
+    windowMs: 10_000,
+    minimumVolume: 20,
+    failureRate: 0.5,
+    slowCallMs: undefined,
+    slowCallRate: 0.8,
+    probes: 1,
+    probeTimeoutMs: 5000
+  },
+  CircuitBreaker.openSchedule({ minMs: 1000, maxMs: 30_000, factor: 2, jitter: 0.2 })
+)
+
+export const makeKafka = (job: Job): Effect.Effect<KafkaService, never, Scope.Scope> =>
+  KafkaJs.make({
+    brokers: job.brokers,
+    clientId: "bench",
+    connectionTimeoutMs: 2000,
+    requestTimeoutMs: 5000,
+    idempotent: true
+  })
+
+export const makeProducer = (
+  job: Job,
+  kafka: KafkaService,
+  breaker: CircuitBreaker.Service,
+  writer?: FallbackWriter.Service
+): Effect.Effect<Producer.Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.make(
+      {
+        topics: [
+          {
+            topic: job.topic,
+            encoding: "raw",
+            balancer: "default",
+            compression: "none",
+            batchSize: 1000,
+            batchBytes: 1_000_000,
+            idleTimeoutMs: 5,
+            writeTimeoutMs: 20_000,
+            maxRecordBytes: 1_000_000,
+            maxInFlight: 5,
+            idHeader: "spillway-id"
+          }
+        ],
+        buffer: { maxRecords: 200_000, maxBytes: 256 * 1024 * 1024, maxWaitMs: 20_000 },
+        metadataMaxAgeMs: 10_000,
+        origin: "bench"
+      },
+      { kafka, breaker, fallback: () => writer }
+    )
+    yield* Effect.forkScoped(Effect.interruptible(producer.run))
+    return producer
+  })
+
+/** Offers records as fast as they are settled, up to the limit; used by every row that takes single records. */
+export const keepOffering = async (
+  flow: Flow,
+  job: Job,
+  offer: (value: Buffer, settled: (outcome: Outcome) => void) => void
+): Promise<void> => {
+  const values = events(job.size)
+  let outstanding = 0
+  let next = 0
+  let resume: (() => void) | undefined
+  const settled = (outcome: Outcome) => {
+    if (outcome._tag === "Receipt") flow.acknowledged++
+    else flow.fail(outcome)
+    outstanding--
+    if (outstanding === outstandingLimit - burst || outstanding === 0) resume?.()
+  }
+  while (flow.running) {
+    for (let i = 0; i < burst && outstanding < outstandingLimit; i++) {
+      const value = values[next++ & (eventCount - 1)]
+      if (value === undefined) continue
+      outstanding++
+      offer(value, settled)
+    }
+    await new Promise<void>(resolve => {
+      if (outstanding < outstandingLimit) setImmediate(resolve)
+      else resume = resolve
+    })
+  }
+  while (outstanding > 0) {
+    await new Promise<void>(resolve => {
+      resume = resolve
+    })
+  }
+}
+
+/** One fiber per caller, each waiting for its outcome before the next. */
+const callers = (flow: Flow, count: number, once: () => Effect.Effect<unknown>): Promise<unknown> =>
+  Effect.runPromise(
+    Effect.forEach(
+      Array.from({ length: count }),
+      () => Effect.whileLoop({ while: () => flow.running, body: once, step: () => undefined }),
+      { concurrency: "unbounded", discard: true }
+    )
+  )
+
+const rows = {
+  offer: (producer: Producer.Service, job: Job, flow: Flow) =>
+    keepOffering(flow, job, (value, settled) => producer.offer({ topic: job.topic, key: null, value }, settled)),
+
+  promise: (producer: Producer.Service, job: Job, flow: Flow) =>
+    keepOffering(flow, job, (value, settled) => {
+      producer.publishPromise({ topic: job.topic, key: null, value }).then(settled, settled)
+    }),
+
+  effect: (producer: Producer.Service, job: Job, flow: Flow) => {
+    const values = events(job.size)
+    let next = 0
+    return callers(flow, 1000, () =>
+      Effect.match(
+        Effect.suspend(() =>
+          producer.publish({ topic: job.topic, key: null, value: values[next++ & (eventCount - 1)] ?? null })
+        ),
+        { onSuccess: () => void flow.acknowledged++, onFailure: flow.fail }
+      )
+    )
+  },
+
+  publishAll: (producer: Producer.Service, job: Job, flow: Flow) => {
+    const values = events(job.size)
+    let next = 0
+    const array = () =>
+      Array.from({ length: 1000 }, () => ({
+        topic: job.topic,
+        key: null,
+        value: values[next++ & (eventCount - 1)] ?? null
+      }))
+    return callers(flow, 32, () =>
+      Effect.map(
+        Effect.suspend(() => producer.publishAll(array())),
+        outcomes => {
+          for (const outcome of outcomes) {
+            if (outcome._tag === "Receipt") flow.acknowledged++
+            else flow.fail(outcome)
+          }
+        }
+      )
+    )
+  }
+} as const
+
+export type SpillwayRow = keyof typeof rows
+export const spillwayRows: ReadonlyArray<SpillwayRow> = ["offer", "promise", "effect", "publishAll"]
+
+export const runSpillwayRow = (row: SpillwayRow, job: Job): Promise<Measured> =>
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const breaker = yield* makeBreaker
+        const producer = yield* makeProducer(job, yield* makeKafka(job), breaker)
+        yield* Effect.orDie(producer.reach)
+        const flow = new Flow()
+        return yield* Effect.promise(() => measure(job, flow, () => rows[row](producer, job, flow)))
+      })
+    )
+  )

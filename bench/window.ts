@@ -1,0 +1,65 @@
+/**
+ * What one contender answers, and the window in which acknowledged records are counted: after the warm-up, with the flow
+ * neither starting nor ending inside it.
+ */
+
+/** What a contender is told, as the JSON argument of its process. */
+export interface Job {
+  readonly name: string
+  /** Bytes of a value. */
+  readonly size: number
+  readonly brokers: ReadonlyArray<string>
+  readonly topic: string
+  readonly warmUpMs: number
+  readonly measureMs: number
+  /** Base URL of the SQS server, for the rows that need one. */
+  readonly sqs?: string
+}
+
+/** What it prints as the last line. */
+export interface Measured {
+  readonly recordsPerSecond: number
+  /** CPU time of the contender's own process per acknowledged record, microseconds. */
+  readonly cpuMicrosPerRecord?: number
+  /** Requests as SQS bills them (64 KiB each) per million records. */
+  readonly billedPerMillion?: number
+}
+
+/** Acknowledged records so far, and whether to go on offering. */
+export class Flow {
+  acknowledged = 0
+  failed = 0
+  running = true
+  /** Why the first failed one failed. */
+  firstFailure: unknown
+
+  readonly fail = (cause: unknown): void => {
+    this.failed++
+    this.firstFailure ??= cause
+  }
+}
+
+const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
+
+/** Runs `start` (which offers until `running` is false) and counts what is acknowledged between the two marks. */
+export const measure = async (job: Job, flow: Flow, start: () => Promise<unknown>): Promise<Measured> => {
+  const ended = start()
+  await pause(job.warmUpMs)
+  const from = { acknowledged: flow.acknowledged, at: performance.now(), cpu: process.cpuUsage() }
+  await pause(job.measureMs)
+  const seconds = (performance.now() - from.at) / 1000
+  const records = flow.acknowledged - from.acknowledged
+  const cpu = process.cpuUsage(from.cpu)
+  flow.running = false
+  await ended
+  if (flow.failed > 0) {
+    throw new Error(`${flow.failed} records of ${job.name} were not acknowledged: ${String(flow.firstFailure)}`)
+  }
+  return { recordsPerSecond: records / seconds, cpuMicrosPerRecord: (cpu.user + cpu.system) / Math.max(1, records) }
+}
+
+const idPrefix = crypto.randomUUID().slice(0, 28)
+let ids = 0
+
+/** A unique 36-character record id, as cheap as possible. */
+export const nextId = (): string => idPrefix + (0x10000000 + ids++).toString(16)
