@@ -58,7 +58,7 @@ export class Screen {
 
   /** Shows `text()` as long as `work` lasts. */
   async live<A>(text: () => string, work: Promise<A>): Promise<A> {
-    this.#draw(text())
+    if (this.#tty) this.#draw(text())
     let lastPlainAt = Date.now()
     this.#timer = setInterval(() => {
       if (!this.#tty && Date.now() - lastPlainAt < plainEveryMs) return

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Envelope from "../../src/Envelope.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
+import { eventually } from "../../test/support/eventually.ts"
 import type { Fauxqs } from "../../test/support/Fauxqs.ts"
 import type { KafkaCluster } from "../../test/support/KafkaCluster.ts"
 import { readAll } from "../../test/support/KafkaJsReader.ts"
@@ -19,6 +20,7 @@ export interface DeadLetter {
 }
 
 const idHeader = "spillway-id"
+const readDeadlineMs = 60_000
 
 const messagesOf = (sqs: Fauxqs, name: string) => {
   const { delayed, inflight, ready } = sqs.server().inspectQueue(name)?.messages ?? {
@@ -63,7 +65,10 @@ export interface Account {
 }
 
 export const account = async (cluster: KafkaCluster, sqs: Fauxqs, load: Load): Promise<Account> => {
-  const records = await readAll(cluster, topic)
+  // Again where the group coordinator is still loading after the broker's restart.
+  const records = await eventually(`the records of ${topic}`, readDeadlineMs, () => readAll(cluster, topic), {
+    everyMs: 500
+  })
   const copies = new Map<string, number>()
   for (const record of records) {
     const id = headerText(record, idHeader) ?? ""
