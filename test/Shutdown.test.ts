@@ -18,7 +18,11 @@ describe("Shutdown", () => {
           )
         }
         let summary: Summary | undefined
-        yield* Effect.fork(Effect.map(spillway.shutdown(25_000), done => void (summary = done)))
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(25_000), done => {
+            summary = done
+          })
+        )
         yield* advanceUntil("the shutdown", () => summary !== undefined)
         assert.equal(summary?.complete, true)
         assert.equal(summary?.accounting.delivered, 100)
@@ -40,7 +44,11 @@ describe("Shutdown", () => {
         for (let i = 0; i < 200; i++) spillway.offer({ topic: "events", key: `k${i}`, value: "v" }, () => told++)
         yield* advance(40)
         let summary: Summary | undefined
-        yield* Effect.fork(Effect.map(spillway.shutdown(10_000), done => void (summary = done)))
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), done => {
+            summary = done
+          })
+        )
         yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 10_000 })
         assert.equal(summary?.complete, true)
         assert.equal(summary?.accounting.diverted, 200)
@@ -88,7 +96,11 @@ describe("Shutdown", () => {
         kafka.always({ _tag: "Hang" })
         yield* advanceUntil("the receive", () => spillway.status().connections[0]?.fallbacks[0]?.replay.messages === 1)
         let summary: Summary | undefined
-        yield* Effect.fork(Effect.map(spillway.shutdown(10_000), done => void (summary = done)))
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), done => {
+            summary = done
+          })
+        )
         yield* advanceUntil("the shutdown", () => summary !== undefined)
         assert.equal((yield* queue.messages).length, 1)
         assert.ok(queue.calls.changeVisibility > 0)
