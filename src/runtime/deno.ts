@@ -25,15 +25,20 @@ declare const Deno: {
 
 export const serve = ({ fetch, hostname, port }: ServeOptions): Server => {
   const abort = new AbortController()
+  let finished = false
   const { signal } = abort
   const onError = () => new Response(null, { status: 500 })
   const server = Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, request => fetch(request))
+  const end = server.finished.then(() => {
+    finished = true
+  })
   return {
     port: server.addr.port,
     stop: () => server.shutdown(),
     kill: () => {
-      abort.abort()
-      return server.finished
+      // Aborting a server that has stopped is an uncaught error on Deno.
+      if (!finished) abort.abort()
+      return end
     }
   }
 }

@@ -1,0 +1,61 @@
+/**
+ * The HTTP handler over a Spillway whose every outside is a double, asked like a server would ask it.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as HttpHandler from "../../src/http/HttpHandler.ts"
+import { type Harness, type HarnessOptions, harness } from "../support/doubles.ts"
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The body as JSON. */
+  readonly body: unknown
+}
+
+export interface Serving extends Harness {
+  readonly handler: HttpHandler.HttpHandler
+  readonly ask: (path: string, init?: RequestInit) => Promise<Answer>
+  /** `POST` to the topic `events`. */
+  readonly post: (body: RequestInit["body"], headers?: Readonly<Record<string, string>>) => Promise<Answer>
+}
+
+export interface Options extends HarnessOptions {
+  readonly token?: string
+  readonly maxBodyBytes?: number
+  readonly requestTimeoutMs?: number
+}
+
+export const records = "/v1/topics/events/records"
+
+export const answerOf = async (response: Response): Promise<Answer> => {
+  const text = await response.text()
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") === true
+  const body: unknown = isJson ? JSON.parse(text) : undefined
+  return { status: response.status, headers: response.headers, text, body }
+}
+
+/** Starts it for the length of `use`. */
+export const serving = async (options: Options, use: (serving: Serving) => Promise<void>): Promise<void> => {
+  const scope = await Effect.runPromise(Scope.make())
+  try {
+    const doubles = await Effect.runPromise(Scope.extend(harness(options), scope))
+    const { maxBodyBytes = 1_048_576, requestTimeoutMs = 10_000, token } = options
+    const http = { maxBodyBytes, requestTimeoutMs, token: token === undefined ? undefined : Redacted.make(token) }
+    const handler = HttpHandler.make({ spillway: doubles.spillway, http })
+    const ask = async (path: string, init?: RequestInit) =>
+      answerOf(await handler.fetch(new Request(`http://localhost${path}`, init)))
+    const post: Serving["post"] = (body, headers) =>
+      ask(records, {
+        method: "POST",
+        ...(body === undefined ? {} : { body }),
+        ...(headers === undefined ? {} : { headers })
+      })
+    await use({ ...doubles, handler, ask, post })
+  } finally {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
