@@ -40,15 +40,20 @@ const screen = new Screen(options.json ? process.stderr : process.stdout, noColo
 const site = await Site.create()
 const story = new Story(screen, site)
 
+let leaving = false
+
 /** Ends everything, then the process. What does not end in time is killed by the guard once this process is gone. */
 const leave = async (code: number): Promise<never> => {
+  leaving = true
   story.abandon()
   const late = new Promise(resolve => setTimeout(resolve, 5000))
   await Promise.race([site.close(), late])
   process.exit(code)
 }
 
-const fail = (error: unknown): Promise<never> => {
+const fail = async (error: unknown): Promise<void> => {
+  // Whatever breaks while everything is being ended is no news.
+  if (leaving) return
   screen.quiet()
   screen.bad(error instanceof Error ? error.message : String(error))
   screen.line()
@@ -56,12 +61,13 @@ const fail = (error: unknown): Promise<never> => {
   screen.line("What to do: when something above is missing on this machine, install it and run it again; when a wait")
   screen.line("ended too early, the machine may be busy: run it again when it is quieter. Otherwise please report the")
   screen.line("lines above.")
-  return leave(1)
+  await leave(1)
 }
 
 let exitCode = 130
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
+    if (leaving) return
     story.abandon()
     screen.line("Ending everything.")
     void leave(exitCode)

@@ -4,9 +4,8 @@
 import { type AdEvent, adEvent } from "./adEvents.ts"
 import { topic } from "./configuration.ts"
 
-/** Before the first outage, while Kafka is down, and otherwise. */
-export type Phase = "before" | "during" | "after"
-const phases = ["before", "during", "after"] as const
+/** While connections open, before the first outage, while Kafka is down, and otherwise. */
+export type Phase = "warm-up" | "before" | "during" | "after"
 
 /** `refused`: no answer, or one that says it was not the record's fault (429, 5xx). Not published. */
 export type Fate = "delivered" | "diverted" | "spooled" | "rejected" | "refused"
@@ -41,8 +40,8 @@ export class Load {
   readonly answers = new Map<string, Answered>()
   /** Records by fate, so far. */
   readonly counts: Record<Fate, number> = { delivered: 0, diverted: 0, spooled: 0, rejected: 0, refused: 0 }
-  phase: Phase = "before"
-  /** `performance.now()` of the last answer that said diverted first, and the first one since `watchDiversion`. */
+  phase: Phase = "warm-up"
+  /** `performance.now()` of the first answer that said diverted since this was last set to undefined. */
   firstDivertedAt: number | undefined
   readonly #url: string
   readonly #rate: number
@@ -169,8 +168,9 @@ export class Load {
   }
 }
 
-/** One figure for each phase. */
-export const byPhase = <A>(read: (phase: Phase) => A): Readonly<Record<Phase, A>> => {
-  const [before, during, after] = phases
-  return { before: read(before), during: read(during), after: read(after) }
-}
+/** One figure for each phase that is reported. */
+export const byPhase = <A>(read: (phase: Phase) => A) => ({
+  before: read("before"),
+  during: read("during"),
+  after: read("after")
+})

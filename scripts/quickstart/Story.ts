@@ -6,13 +6,14 @@ import { eventually } from "../../test/support/eventually.ts"
 import { hasJars, kafkaVersion } from "../../test/support/Jars.ts"
 import { type Account, account, type DeadLetter, deadLetters, parkedMessages } from "./account.ts"
 import { oversizedEvent } from "./adEvents.ts"
-import { topic, topicLimitBytes } from "./configuration.ts"
+import { replayRate, topic, topicLimitBytes } from "./configuration.ts"
 import { Load } from "./Load.ts"
 import { count, type Screen, time } from "./Screen.ts"
 import type { Site } from "./Site.ts"
 import { Watch } from "./Watch.ts"
 
 const rate = 1000
+const warmUpMs = 500
 const calmMs = 4000
 const outageMs = 6000
 const secondOutageMs = 2500
@@ -90,10 +91,14 @@ export class Story {
     const load = this.#load
     this.#screen.step(2, `Publish ad events over HTTP, about ${count(rate)} records/s, from here to the end`)
     load.start()
+    await this.#screen.live(() => this.#now(), pause(warmUpMs))
+    load.phase = "before"
     await this.#screen.live(() => this.#now(), pause(calmMs))
     const p99 = time(load.latency("before", 0.99) ?? 0)
     this.#screen.good(`${count(load.counts.delivered)} records delivered, each answered with its partition and offset`)
-    this.#screen.detail(`p99 ${p99}; single POSTs and NDJSON`)
+    this.#screen.detail(
+      `single POSTs and NDJSON; p99 ${p99}, not counting the first ${time(warmUpMs)} while connections open`
+    )
   }
 
   /** Kills Kafka, and tells when the first record was durable elsewhere. */
@@ -183,7 +188,9 @@ export class Story {
     await watch.refresh()
     const done = watch.redelivered - redelivered
     screen.good(`queue empty after ${time(performance.now() - from)}: ${count(done)} records redelivered`)
-    screen.detail(`paced: at most ${count(watch.topReplayRate)} records/s seen, new records first`)
+    screen.detail(
+      `paced: ${count(watch.topReplayRate)} records/s at the most (retry.rate is ${count(replayRate)}), new records first`
+    )
   }
 
   #showDeadLetter({ id, message, reason }: DeadLetter): void {

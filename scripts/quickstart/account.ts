@@ -11,7 +11,7 @@ import type { KafkaCluster } from "../../test/support/KafkaCluster.ts"
 import { readAll } from "../../test/support/KafkaJsReader.ts"
 import { headerText } from "../../test/support/StoredRecord.ts"
 import { deadLetterQueue, queue, topic } from "./configuration.ts"
-import type { Load } from "./Load.ts"
+import type { Answered, Load } from "./Load.ts"
 
 export interface DeadLetter {
   readonly id: string
@@ -64,27 +64,36 @@ export interface Account {
   readonly stored: number
 }
 
+/** Compares what was answered with what is there: `stored` are the ids in the topic, copies included. */
+export const compare = (
+  answers: Iterable<readonly [id: string, answered: Pick<Answered, "fate">]>,
+  stored: ReadonlyArray<string>,
+  dead: ReadonlySet<string>
+): Account => {
+  const kept = new Set(stored)
+  const lost: Array<string> = []
+  let inKafka = 0
+  let deadLettered = 0
+  let unanswered = 0
+  for (const [id, { fate }] of answers) {
+    if (fate === "refused" || fate === "rejected") {
+      if (kept.has(id)) unanswered++
+    } else if (kept.has(id)) inKafka++
+    else if (dead.has(id)) deadLettered++
+    else lost.push(id)
+  }
+  return { inKafka, deadLettered, lost, duplicated: stored.length - kept.size, unanswered, stored: stored.length }
+}
+
 export const account = async (cluster: KafkaCluster, sqs: Fauxqs, load: Load): Promise<Account> => {
   // Again where the group coordinator is still loading after the broker's restart.
   const records = await eventually(`the records of ${topic}`, readDeadlineMs, () => readAll(cluster, topic), {
     everyMs: 500
   })
-  const copies = new Map<string, number>()
-  for (const record of records) {
-    const id = headerText(record, idHeader) ?? ""
-    copies.set(id, (copies.get(id) ?? 0) + 1)
-  }
   const dead = new Set((await deadLetters(sqs)).map(({ id }) => id))
-  const lost: Array<string> = []
-  let inKafka = 0
-  let deadLettered = 0
-  let unanswered = 0
-  for (const [id, { fate }] of load.answers) {
-    if (fate === "refused" || fate === "rejected") {
-      if (copies.has(id)) unanswered++
-    } else if (copies.has(id)) inKafka++
-    else if (dead.has(id)) deadLettered++
-    else lost.push(id)
-  }
-  return { inKafka, deadLettered, lost, duplicated: records.length - copies.size, unanswered, stored: records.length }
+  return compare(
+    load.answers,
+    records.map(record => headerText(record, idHeader) ?? ""),
+    dead
+  )
 }

@@ -6,6 +6,8 @@ export const queue = "ad-events-parked"
 export const deadLetterQueue = "ad-events-dead-letters"
 /** The topic's `max.message.bytes`, small enough to be exceeded on purpose. */
 export const topicLimitBytes = 64 * 1024
+/** `retry.rate`: records per second, slow enough to be watched. */
+export const replayRate = 3000
 
 export const configuration = (places: {
   readonly kafka: ReadonlyArray<string>
@@ -31,7 +33,7 @@ export const configuration = (places: {
         wait_time: 1
         max_attempts: 3
         visibility_timeout: 10s
-        rate: 3000               # records per second, slow enough to be watched
+        rate: ${replayRate}               # records per second; without it, as fast as Kafka stays healthy
 
 kafka:
   connection:

@@ -49,6 +49,9 @@ export const show = (screen: Screen, told: Told): void => {
     const { after, before, during } = byPhase(phase => time(load.latency(phase, q) ?? 0))
     screen.line(`   ${name.padEnd(17)}${[before, during, after].map(cell => cell.padStart(22)).join("")}`)
   }
+  screen.line(
+    `   ${screen.paint("dim", "A record waits for Kafka at most 1 s (write_timeout) before it is diverted.")}`
+  )
   screen.line()
   for (const id of lost.slice(0, 10)) screen.bad(`lost: ${id}`)
 }

@@ -1,6 +1,7 @@
 /**
  * `--stay`: everything keeps running, with lines to try. A Kafka that is killed comes back by itself.
  */
+import { engine } from "../../test/support/Engine.ts"
 import { topic } from "./configuration.ts"
 import type { Screen } from "./Screen.ts"
 import type { Site } from "./Site.ts"
@@ -28,7 +29,9 @@ export const stay = async (screen: Screen, site: Site): Promise<never> => {
     `printf '{"key":"a","value":{"n":1}}\\n{"key":"b","value":{"n":2}}\\n' | curl -s ${url} -H 'content-type: application/x-ndjson' --data-binary @-`
   )
   say("what it is doing, and its metrics", `curl -s ${site.base}/v1/status; curl -s ${site.base}/metrics`)
-  say(`kill Kafka, publish again (202), and see it replayed: Kafka comes back after ${awayMs / 1000} s`, kill(site))
+  // In a container the process to kill is another than the one we started.
+  if (engine().kind === "java")
+    say(`kill Kafka, publish again (202), and see it replayed: Kafka comes back after ${awayMs / 1000} s`, kill(site))
   const places = `KAFKA_BROKERS=${site.broker.address} SQS_ENDPOINT=${site.sqs.endpoint}`
   say("Spillway inside an application", `${places} npx bun examples/effect.ts`)
   say("the configuration it runs with", `cat ${site.configFile}`)
