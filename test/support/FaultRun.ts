@@ -59,7 +59,12 @@ const quantile = (values: ReadonlyArray<number>, q: number): number => {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
 }
 
-const configuration = (kafka: KafkaCluster, endpoint: string, options: FaultRunOptions): string => `
+/** One topic, one queue, settings that make a test short. */
+export const configuration = (
+  kafka: KafkaCluster,
+  endpoint: string,
+  options: { readonly writeTimeoutMs: number; readonly maxAttempts?: number }
+): string => `
 stream:
   output:
     out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: 50ms, write_timeout: ${options.writeTimeoutMs}ms }
@@ -97,7 +102,10 @@ const inflict = async (cluster: KafkaCluster, fault: Fault): Promise<() => Promi
 /** One run on servers of its own. */
 export const faultRun = async (options: FaultRunOptions): Promise<FaultRunResult> => {
   const topics = [{ name: "events", partitions: 6 }]
-  const [cluster, sqs] = await Promise.all([Kafka.start({ brokers: options.brokers, topics }), Fauxqs.start({ persistent: false })])
+  const [cluster, sqs] = await Promise.all([
+    Kafka.start({ brokers: options.brokers, topics }),
+    Fauxqs.start({ persistent: false })
+  ])
   try {
     const parsed = AppConfig.parse([{ file: "run.yaml", text: configuration(cluster, sqs.endpoint, options) }], {})
     if (Either.isLeft(parsed)) throw parsed.left

@@ -20,6 +20,10 @@ const headersOf = (headers: IHeaders | undefined): StoredRecord["headers"] =>
     )
   )
 
+/** A group's coordinator that is just loading, after a failover: worth asking again. */
+const passing = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && Reflect.get(error, "retriable") === true
+
 /** All records of the topic by partition and offset. Fails when they are not there within `deadlineMs` (60 000). */
 export const readAll = async (
   cluster: KafkaCluster,
@@ -27,6 +31,21 @@ export const readAll = async (
   options: { readonly deadlineMs?: number } = {}
 ): Promise<ReadonlyArray<StoredRecord>> => {
   const { deadlineMs = 60_000 } = options
+  const end = Date.now() + deadlineMs
+  for (;;) {
+    try {
+      return await readOnce(cluster, topic, { deadlineMs: Math.max(1000, end - Date.now()) })
+    } catch (error) {
+      if (!passing(error) || Date.now() >= end) throw error
+    }
+  }
+}
+
+const readOnce = async (
+  cluster: KafkaCluster,
+  topic: string,
+  { deadlineMs }: { readonly deadlineMs: number }
+): Promise<ReadonlyArray<StoredRecord>> => {
   const missing = new Map<number, bigint>()
   for (const { high, low, partition } of await cluster.offsets(topic)) if (high > low) missing.set(partition, high)
   if (missing.size === 0) return []
