@@ -150,7 +150,7 @@ try {
           const measured = contender.sqs
             ? await withSqs(sqs => runContender(contender, { ...job, sqs }))
             : await runContender(contender, job)
-          samples.push({ name, size, runtime, ...measured })
+          samples.push({ name, size, runtime, round, ...measured })
           say(`${label.padEnd(40)} ${Math.round(measured.recordsPerSecond).toLocaleString("en")} records/s`)
         } catch (cause) {
           failures.push(`${label}: ${cause instanceof Error ? cause.message : String(cause)}`)

@@ -5,6 +5,7 @@ export interface Sample extends Measured {
   readonly name: string
   readonly size: number
   readonly runtime: string
+  readonly round: number
 }
 
 /**
@@ -17,10 +18,13 @@ const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"
 const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
   aroundKafka.includes(name) ? ["sqs-singles"] : ["kafkajs", "platformatic", "java", "offer"]
 
-export interface Row extends Sample {
+export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
   readonly spread: number
-  /** Records per second as a multiple of each baseline's at the same size; absent where that did not run. */
+  /**
+   * Records per second as a multiple of each baseline's at the same size: the median of what the single rounds say,
+   * since what slows one row of a round tends to slow its neighbours too. Absent where the baseline did not run.
+   */
   readonly ratios: Readonly<Partial<Record<Baseline, number>>>
 }
 
@@ -56,10 +60,6 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
     if (group === undefined) groups.set(key, [sample])
     else group.push(sample)
   }
-  const rateOf = (name: string, size: number, runtime: string): number | undefined => {
-    const group = groups.get(`${name} ${size} ${runtime}`)
-    return group === undefined ? undefined : median(group.map(({ recordsPerSecond }) => recordsPerSecond))
-  }
   return Array.from(groups.values()).flatMap(group => {
     const [first] = group
     if (first === undefined) return []
@@ -69,8 +69,12 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
     const ratios: Partial<Record<Baseline, number>> = {}
     for (const baseline of baselinesOf(name)) {
       const on = baseline === "java" ? "java" : baseline === "offer" ? runtime : "bun"
-      const theirs = name === baseline ? undefined : rateOf(baseline, size, on)
-      if (theirs !== undefined) ratios[baseline] = round(rate / theirs, 2)
+      const theirs = name === baseline ? undefined : groups.get(`${baseline} ${size} ${on}`)
+      const perRound = group.flatMap(ours => {
+        const same = theirs?.find(sample => sample.round === ours.round)
+        return same === undefined ? [] : [ours.recordsPerSecond / same.recordsPerSecond]
+      })
+      if (perRound.length > 0) ratios[baseline] = round(median(perRound), 2)
     }
     return [
       {
@@ -99,6 +103,7 @@ const heads = [
   "platformatic",
   "java",
   "offer",
+  "sqs-singles",
   "billed/M"
 ]
 
