@@ -57,10 +57,9 @@ const fail = async (error: unknown): Promise<void> => {
   screen.quiet()
   screen.bad(error instanceof Error ? error.message : String(error))
   screen.line()
-  screen.line("The quickstart could not finish. Everything it started is being ended.")
-  screen.line("What to do: when something above is missing on this machine, install it and run it again; when a wait")
-  screen.line("ended too early, the machine may be busy: run it again when it is quieter. Otherwise please report the")
-  screen.line("lines above.")
+  screen.line("The quickstart could not finish; everything it started is being ended.")
+  screen.line("Next: install what the message asks for, or, when a wait was too short, try again on a quieter machine.")
+  screen.line("Anything else is a bug: please report the output above.")
   await leave(1)
 }
 
