@@ -224,30 +224,40 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       return Effect.timeoutOption(metadataDone.wait, metadataTimeoutMs)
     })
 
+    /** One attempt. What comes of it is unknown to everyone else until it has an answer. */
+    const attempt = (batches: ReadonlyArray<Batch>, timeoutMs: number) => {
+      for (const batch of batches) batch.attempting = true
+      return Effect.tap(kafka.produce(batches, timeoutMs), () =>
+        Effect.sync(() => {
+          for (const batch of batches) batch.attempting = false
+        })
+      )
+    }
+
     /** One Produce request and its retries, until every batch in it is settled or its time is over. */
-    const request = ({ batches, leader }: Request) =>
-      Effect.gen(function* () {
+    const request = ({ batches, leader }: Request) => {
+      let answered = false
+      const release = () => {
+        if (!answered) accumulator.answered(leader)
+        answered = true
+        wake()
+      }
+      return Effect.gen(function* () {
         yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), {
           discard: true
         })
         let pending = batches
         let pause = retryPauseMs.first
-        let answered = false
-        const release = () => {
-          if (!answered) accumulator.answered(leader)
-          answered = true
-        }
         while (pending.length > 0) {
           const deadline = Math.max(...pending.map(batch => batch.deadline))
           const left = deadline - now()
           if (left <= 0) break
-          const outcomes = yield* kafka.produce(pending, left)
+          const outcomes = yield* attempt(pending, left)
           release()
           pending = pending.filter((batch, index) => {
             const outcome = outcomes[index]
             return outcome !== undefined && settle(batch, outcome)
           })
-          wake()
           if (pending.length === 0) break
           yield* refreshMetadata
           yield* Effect.sleep(pause)
@@ -255,14 +265,15 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           if (breaker.status().state === "open") pending = pending.filter(giveUp)
           pending = pending.filter(batch => !batch.settled)
         }
-        release()
-        wake()
-      })
+        // Also when an attempt dies: the broker's place is free again, and its batches are diverted at their deadline.
+      }).pipe(Effect.ensuring(Effect.sync(release)))
+    }
 
     /** The breaker opened while the batch waited for its next attempt: it need not wait out its deadline. */
     const giveUp = (batch: Batch): boolean => {
       if (batch.settled || batch.permit?.cluster.probe === true) return !batch.settled
       batch.settled = true
+      if (batch.permit !== undefined) breaker.settle(batch.permit, "ignored", 0)
       accumulator.land(batch)
       divert(batch)
       return false

@@ -304,52 +304,62 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           delayMs
         ),
         errors => {
-          const stored = errors.every(error => error === undefined)
-          if (stored) counters.reparked += envelopes.reduce((sum, { recordCount }) => sum + recordCount, 0)
-          return stored
+          const stored = envelopes.filter((_, index) => errors[index] === undefined)
+          if (stored.length === envelopes.length) {
+            counters.reparked += recordsOf(stored)
+            return true
+          }
+          // Those are in the queue twice now.
+          counters.unknown += recordsOf(stored)
+          return false
         }
       )
 
     /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
-    const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) =>
-      Effect.gen(function* () {
+    const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) => {
+      const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
+      // The message comes back although these are in Kafka: each of them will be there twice.
+      const comesBack = Effect.sync(() => {
+        counters.unknown += delivered
+        counters.redelivered -= delivered
+      })
+      const leave = Effect.zipRight(comesBack, handBack(message, outageVisibilitySeconds))
+      return Effect.gen(function* () {
+        counters.redelivered += delivered
         const left: Array<Envelope.Envelope> = []
         const again: Array<Envelope.Envelope> = []
-        let settled = 0
+        let settled = delivered > 0
         for (const [envelope, fate] of results) {
-          if (fate._tag === "Delivered") {
-            counters.redelivered += envelope.recordCount
-            settled++
-          } else if (fate._tag === "Outage") left.push(envelope)
+          if (fate._tag === "Delivered") continue
+          if (fate._tag === "Outage") left.push(envelope)
           else if (!fate.error.retryable && fate.error.class === "Permanent") {
             yield* bury(envelope, fate.error, fate.error.reason)
-            settled++
+            settled = true
           } else {
-            const tried = {
-              ...envelope,
-              attempts: envelope.attempts + 1,
-              lastError: `${fate.error.class}:${fate.error.reason}`
-            }
+            const lastError = `${fate.error.class}:${fate.error.reason}`
+            const tried = { ...envelope, attempts: envelope.attempts + 1, lastError }
             if (tried.attempts >= options.maxAttempts) {
               yield* bury(tried, fate.error, "MAX_ATTEMPTS")
-              settled++
+              settled = true
             } else again.push(tried)
           }
         }
-        if (settled === 0 && again.length === 0) {
+        if (!settled && again.length === 0) {
           const now = yield* Clock.currentTimeMillis
           const { retentionSeconds } = yield* queue.limits
           // A message keeps its age through every receive: stored anew, it outlives an outage of any length.
           const old = now - message.sentAt > retentionSeconds * 1000 * retentionShare
           if (!old || !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
-          return yield* queue.delete(message.receiptHandle)
+          return yield* remove(message)
         }
-        if (left.length > 0 && !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
-        if (again.length > 0 && !(yield* repark(again, options.afterMs))) {
-          return yield* handBack(message, outageVisibilitySeconds)
-        }
-        yield* queue.delete(message.receiptHandle)
-      })
+        if (left.length > 0 && !(yield* repark(left, 0))) return yield* leave
+        if (again.length > 0 && !(yield* repark(again, options.afterMs))) return yield* leave
+        yield* remove(message)
+      }).pipe(Effect.tapError(() => comesBack))
+    }
+
+    const remove = (message: QueueMessage) =>
+      Effect.retry(queue.delete(message.receiptHandle), { times: 3, while: error => error.retryable })
 
     /** A message that is no pack of ours: gosoline's, or unreadable. */
     const foreign = (message: QueueMessage, error: Envelope.PackError) =>
@@ -381,14 +391,14 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           counters.unreadable++
           const cause = { reason: "FOREIGN_MESSAGE_BODY", errorClass: "Permanent", message: read.reason }
           yield* deadLetters.putMessage(message, cause)
-          return yield* queue.delete(message.receiptHandle)
+          return yield* remove(message)
         }
         // A newer Spillway of the fleet will read it.
         if (error.reason === "UnsupportedVersion") return yield* handBack(message, visibilitySeconds)
         counters.unreadable++
         const cause = { reason: "CORRUPT_MESSAGE_BODY", errorClass: "Permanent", message: error.message }
         yield* deadLetters.putMessage(message, cause)
-        yield* queue.delete(message.receiptHandle)
+        yield* remove(message)
       })
 
     const handle = (message: QueueMessage) =>
@@ -498,6 +508,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
     }
   })
+
+const recordsOf = (envelopes: ReadonlyArray<Envelope.Envelope>): number =>
+  envelopes.reduce((sum, { recordCount }) => sum + recordCount, 0)
 
 /** Pause before a batch is tried again within one attempt's budget, ms. */
 const retryPauseMs = 50

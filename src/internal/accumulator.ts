@@ -368,8 +368,9 @@ export class Accumulator {
       const { inFlight } = lane
       if (inFlight !== undefined && inFlight.deadline <= now) {
         lane.inFlight = undefined
-        // The socket may still be reading it.
+        // The socket may still be reading it, or be about to.
         inFlight.buffer = undefined
+        if (inFlight.attempting) inFlight.maybeWritten = true
         inFlight.lastError ??= attemptTimeout(true, false, now - inFlight.sentAt)
         expired.push(inFlight)
       }

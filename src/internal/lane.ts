@@ -33,6 +33,8 @@ export class Batch implements ProduceBatch {
   permit: Permit | undefined
   sentAt = 0
   lastError: KafkaError | undefined
+  /** An attempt is under way: its bytes may leave at any moment. */
+  attempting = false
   /** It was handed on, or its records are settled: a late answer changes nothing. */
   settled = false
   /** Bytes its records take of the buffer budget. */
