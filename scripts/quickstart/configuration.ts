@@ -7,7 +7,7 @@ export const deadLetterQueue = "ad-events-dead-letters"
 /** The topic's `max.message.bytes`, small enough to be exceeded on purpose. */
 export const topicLimitBytes = 64 * 1024
 /** `retry.rate`: records per second, slow enough to be watched. */
-export const replayRate = 3000
+export const replayRate = 5000
 
 export const configuration = (places: {
   readonly kafka: ReadonlyArray<string>

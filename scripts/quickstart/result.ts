@@ -36,9 +36,9 @@ export const show = (screen: Screen, told: Told): void => {
   row("  diverted", load.counts.diverted, "durable in SQS first")
   if (load.counts.spooled > 0) row("  spooled", load.counts.spooled, "durable on disk first")
   if (load.counts.rejected > 0) row("rejected", load.counts.rejected, "for good, with the reason")
-  row("refused", load.counts.refused, "while Spillway was away; the publisher knows")
+  row("refused", load.counts.refused, "no answer, 429 or 5xx: the publisher knows")
   row("redelivered", watch.redelivered, "from SQS to Kafka, copies included")
-  row("dead-lettered", account.deadLettered, "larger than the topic allows")
+  row("dead-lettered", account.deadLettered, "given up by the retry daemon, with the reason")
   row("lost", lost.length, "published, and neither in Kafka nor dead-lettered", lost.length === 0 ? "green" : "red")
   const unknown = `same id, so consumers can tell; ${count(watch.unknown)} attempts had an unknown end`
   row("duplicated", account.duplicated, unknown)
