@@ -41,8 +41,11 @@ export interface BufferOptions {
 
 /** Less time than this left, and an attempt would only make a record's fate unknown, ms. */
 const shortestAttemptMs = 20
-/** Most bytes of one Produce request; Kafka's `socket.request.max.bytes` is 100 MiB by default. */
-const requestBytes = 16 * 1024 * 1024
+/**
+ * A Produce request is closed at this size and the next one begun, bytes: with several on their way the broker works on
+ * one while the next arrives, and answers come one by one. A larger batch goes alone.
+ */
+const requestBytes = 1024 * 1024
 
 interface Topic {
   readonly options: TopicOptions
@@ -251,8 +254,8 @@ export class Accumulator {
     this.#admitWaiting()
     const now = this.#now()
     const diverted: Array<Batch> = []
-    const requests = new Map<number, Array<Batch>>()
-    const requestSizes = new Map<number, number>()
+    const requests = new Map<number, Array<Array<Batch>>>()
+    const lastSizes = new Map<number, number>()
     for (const lane of this.#active) {
       const topic = this.#topics.get(lane.topic)
       if (topic === undefined || lane.empty) {
@@ -271,6 +274,11 @@ export class Accumulator {
         continue
       }
       if (!this.#ready(lane, topic, busy, now)) continue
+      const begun = requests.get(lane.leader) ?? []
+      const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
+      const size = (lastSizes.get(lane.leader) ?? 0) + bytes
+      const joins = begun.length > 0 && size <= requestBytes
+      if (!joins && busy + begun.length >= topic.options.maxInFlight) continue
       const permit = this.#breaker.acquire(lane.topic, lane.partition)
       if (permit === undefined) {
         this.#divertLane(lane, topic, diverted)
@@ -281,12 +289,7 @@ export class Accumulator {
         topic.partitioner.rotate()
       }
       const batch = lane.queue[0]
-      const size = (requestSizes.get(lane.leader) ?? 0) + (batch?.bytes.length ?? 0)
-      if (
-        batch === undefined ||
-        batch.deadline - now < shortestAttemptMs ||
-        (size > requestBytes && requestSizes.has(lane.leader))
-      ) {
+      if (batch === undefined || batch.deadline - now < shortestAttemptMs) {
         this.#breaker.settle(permit, "ignored", 0)
         continue
       }
@@ -295,13 +298,16 @@ export class Accumulator {
       batch.sentAt = now
       lane.inFlight = batch
       lane.sentBytes += batch.bytes.length
-      requestSizes.set(lane.leader, size)
-      const same = requests.get(lane.leader)
-      if (same === undefined) requests.set(lane.leader, [batch])
-      else same.push(batch)
+      lastSizes.set(lane.leader, joins ? size : bytes)
+      if (joins) begun[begun.length - 1]?.push(batch)
+      else requests.set(lane.leader, [...begun, [batch]])
     }
-    for (const leader of requests.keys()) this.#inFlight.set(leader, (this.#inFlight.get(leader) ?? 0) + 1)
-    return { requests: Array.from(requests, ([leader, batches]) => ({ leader, batches })), diverted }
+    const made: Array<Request> = []
+    for (const [leader, groups] of requests) {
+      this.#inFlight.set(leader, (this.#inFlight.get(leader) ?? 0) + groups.length)
+      for (const batches of groups) made.push({ leader, batches })
+    }
+    return { requests: made, diverted }
   }
 
   /**

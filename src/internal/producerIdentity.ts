@@ -22,7 +22,10 @@ export class ProducerIdentity {
   readonly #producerId: bigint
   readonly #startEpoch: number
   readonly #partitions = new Map<string, PartitionSequence>()
-  /** Set when epochs are used up: the owner must ask for a new producer id. */
+  /**
+   * Set at the last epoch: the owner must ask for a new producer id. Not later: a batch stamped with an epoch and
+   * sequences used before would pass for a copy of the earlier one.
+   */
   exhausted = false
 
   constructor(producerId: bigint, epoch: number) {
@@ -72,8 +75,8 @@ export class ProducerIdentity {
   #newEpoch(state: PartitionSequence): void {
     state.unsettled = undefined
     state.next = 0
+    if (state.epoch < maximumEpoch) state.epoch++
     if (state.epoch >= maximumEpoch) this.exhausted = true
-    else state.epoch++
   }
 
   #state(batch: ProduceBatch): PartitionSequence {
