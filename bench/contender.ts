@@ -1,4 +1,5 @@
 /** One measurement in a process of its own: `contender.ts '<job as JSON>'` prints what it measured as JSON. */
+import { runHttp } from "./httpLoad.ts"
 import { runJava } from "./java.ts"
 import { runKafkaJs } from "./kafkajs.ts"
 import { pipelineRows, runPipelineRow } from "./pipeline.ts"
@@ -18,6 +19,9 @@ const run = (job: Job): Promise<Measured> => {
       return runPlatformatic(job)
     case "java":
       return runJava(job)
+    case "http":
+    case "http-echo":
+      return runHttp(job)
     default:
       throw new Error(`no contender is called ${job.name}`)
   }

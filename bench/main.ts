@@ -51,6 +51,8 @@ const contenders: ReadonlyArray<Contender> = [
   { name: "kafkajs", runtime: "bun", sizes: onKafka, sqs: false },
   { name: "platformatic", runtime: "bun", sizes: onKafka, sqs: false },
   { name: "java", runtime: "java", sizes: onKafka, sqs: false },
+  { name: "http", runtime: "bun", sizes: [1000], sqs: false },
+  { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
 ]
 const chosen = contenders.filter(({ name }) => options.only.length === 0 || options.only.includes(name))

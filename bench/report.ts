@@ -10,13 +10,17 @@ export interface Sample extends Measured {
 
 /**
  * What a row is measured against: rows that end in Kafka against the other clients and against `offer` on the same
- * runtime, the ways round Kafka against one SQS message per record.
+ * runtime, the ways round Kafka against one SQS message per record, HTTP against a bare server that echoes.
  */
-export type Baseline = "kafkajs" | "platformatic" | "java" | "offer" | "sqs-singles"
+export type Baseline = "kafkajs" | "platformatic" | "java" | "offer" | "sqs-singles" | "http-echo"
 
 const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"]
 const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
-  aroundKafka.includes(name) ? ["sqs-singles"] : ["kafkajs", "platformatic", "java", "offer"]
+  name.startsWith("http")
+    ? ["http-echo"]
+    : aroundKafka.includes(name)
+      ? ["sqs-singles"]
+      : ["kafkajs", "platformatic", "java", "offer"]
 
 export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
@@ -104,6 +108,7 @@ const heads = [
   "java",
   "offer",
   "sqs-singles",
+  "http-echo",
   "billed/M"
 ]
 
@@ -121,6 +126,7 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios.java),
     times(row.ratios.offer),
     times(row.ratios["sqs-singles"]),
+    times(row.ratios["http-echo"]),
     row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
   ])
   const all = [heads, ...lines]

@@ -109,11 +109,16 @@ export const keepOffering = async (
 }
 
 /** One fiber per caller, each waiting for its outcome before the next. */
-const callers = (flow: Flow, count: number, once: () => Effect.Effect<unknown>): Promise<unknown> =>
+const callers = <A>(
+  flow: Flow,
+  count: number,
+  once: () => Effect.Effect<A, unknown>,
+  settled: (answer: A) => void
+): Promise<unknown> =>
   Effect.runPromise(
     Effect.forEach(
       Array.from({ length: count }),
-      () => Effect.whileLoop({ while: () => flow.running, body: once, step: () => undefined }),
+      () => Effect.whileLoop({ while: () => flow.running, body: once, step: settled }),
       { concurrency: "unbounded", discard: true }
     )
   )
@@ -130,13 +135,13 @@ const rows = {
   effect: (producer: Producer.Service, job: Job, flow: Flow) => {
     const values = events(job.size)
     let next = 0
-    return callers(flow, 1000, () =>
-      Effect.match(
-        Effect.suspend(() =>
-          producer.publish({ topic: job.topic, key: null, value: values[next++ & (eventCount - 1)] ?? null })
-        ),
-        { onSuccess: () => void flow.acknowledged++, onFailure: flow.fail }
-      )
+    return callers(
+      flow,
+      1000,
+      () => producer.publish({ topic: job.topic, key: null, value: values[next++ & (eventCount - 1)] ?? null }),
+      () => {
+        flow.acknowledged++
+      }
     )
   },
 
@@ -149,16 +154,16 @@ const rows = {
         key: null,
         value: values[next++ & (eventCount - 1)] ?? null
       }))
-    return callers(flow, 32, () =>
-      Effect.map(
-        Effect.suspend(() => producer.publishAll(array())),
-        outcomes => {
-          for (const outcome of outcomes) {
-            if (outcome._tag === "Receipt") flow.acknowledged++
-            else flow.fail(outcome)
-          }
+    return callers(
+      flow,
+      32,
+      () => producer.publishAll(array()),
+      outcomes => {
+        for (const outcome of outcomes) {
+          if (outcome._tag === "Receipt") flow.acknowledged++
+          else flow.fail(outcome)
         }
-      )
+      }
     )
   }
 } as const
