@@ -323,7 +323,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         metadataDone.notify()
         if (failure !== undefined) breaker.unreachable(failure.reason)
         const calm = failure === undefined && accumulator.resolved
-        pause = calm ? metadataPauseMs.first : Math.min(pause * 2, metadataPauseMs.most)
+        // While the breaker has yet to notice an outage, asking again soon is what lets it.
+        const brisk = calm || (failure !== undefined && breaker.status().state === "closed")
+        pause = brisk ? metadataPauseMs.first : Math.min(pause * 2, metadataPauseMs.most)
         yield* Effect.timeoutOption(metadataWanted.wait, calm ? options.metadataMaxAgeMs : pause)
         // However many ask, the cluster is asked at most this often.
         yield* Effect.sleep(retryPauseMs.first)

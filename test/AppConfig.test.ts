@@ -100,7 +100,7 @@ describe("the example", () => {
         }
       },
       breaker: {
-        consecutiveFailures: 5,
+        consecutiveFailures: 3,
         windowMs: 10_000,
         minimumVolume: 20,
         failureRate: 0.5,

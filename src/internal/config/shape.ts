@@ -175,7 +175,7 @@ const sqsClient = section({
 })
 
 const breaker = section({
-  consecutive_failures: defaulted(whole(1, 100_000), 5, "5", "Availability failures in a row that open the breaker."),
+  consecutive_failures: defaulted(whole(1, 100_000), 3, "3", "Availability failures in a row that open the breaker."),
   window: defaulted(duration(100, hour), 10 * second, "10s", "Calls younger than this count for the rates."),
   minimum_volume: defaulted(whole(1, 1_000_000), 20, "20", "Calls in the window before the rates count."),
   failure_rate: defaulted(decimal(0, 1, true), 0.5, "0.5", "Part of the calls that fail before the breaker opens."),
