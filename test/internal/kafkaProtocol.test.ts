@@ -1,0 +1,160 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import * as Protocol from "../../src/internal/kafkaProtocol.ts"
+
+const int8 = (value: number): Buffer => Buffer.of(value & 0xff)
+const int16 = (value: number): Buffer => Buffer.of((value >> 8) & 0xff, value & 0xff)
+const int32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+const int64 = (value: bigint): Buffer => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(value)
+  return bytes
+}
+const string = (text: string | null): Buffer =>
+  text === null ? int16(-1) : Buffer.concat([int16(Buffer.byteLength(text)), Buffer.from(text)])
+const array = (...items: ReadonlyArray<Buffer>): Buffer => Buffer.concat([int32(items.length), ...items])
+const all = (...parts: ReadonlyArray<Buffer>): Buffer => Buffer.concat(parts)
+
+const batch = (topic: string, partition: number, text: string) => ({
+  topic,
+  partition,
+  recordCount: 1,
+  bytes: Buffer.from(text),
+  idempotent: false
+})
+
+test("a Produce request is byte for byte Kafka's, grouped by topic, the batches uncopied", () => {
+  const batches = [batch("tö", 1, "first"), batch("u", 0, "second"), batch("tö", 2, "third")]
+  const pieces = Protocol.produceFrame({ correlationId: 42, clientId: "me", version: 7, timeoutMs: 900, batches })
+  const body = all(
+    int16(0),
+    int16(7),
+    int32(42),
+    string("me"),
+    string(null),
+    int16(-1),
+    int32(900),
+    array(
+      all(
+        string("tö"),
+        array(all(int32(1), int32(5), Buffer.from("first")), all(int32(2), int32(5), Buffer.from("third")))
+      ),
+      all(string("u"), array(all(int32(0), int32(6), Buffer.from("second"))))
+    )
+  )
+  assert.equal(Buffer.concat(pieces).toString("hex"), all(int32(body.length), body).toString("hex"))
+  for (const one of batches) assert.ok(pieces.includes(one.bytes))
+})
+
+test("small requests carry their length, header and body", () => {
+  const body = Protocol.metadataBody(["a", "bü"])
+  assert.equal(body.toString("hex"), all(array(string("a"), string("bü")), int8(0)).toString("hex"))
+  const framed = Buffer.concat(Protocol.frame(3, 6, 7, "me", body))
+  const rest = all(int16(3), int16(6), int32(7), string("me"), body)
+  assert.equal(framed.toString("hex"), all(int32(rest.length), rest).toString("hex"))
+  assert.equal(Protocol.initProducerIdBody().toString("hex"), all(string(null), int32(60_000)).toString("hex"))
+})
+
+test("Produce answers of every version name each partition's own outcome", () => {
+  for (const version of [3, 4, 5, 6, 7, 8]) {
+    const partition = (index: number, code: number, culprits: Buffer, message: string | null) =>
+      all(
+        int32(index),
+        int16(code),
+        int64(77n),
+        int64(-1n),
+        version >= 5 ? int64(0n) : Buffer.alloc(0),
+        version >= 8 ? all(culprits, string(message)) : Buffer.alloc(0)
+      )
+    const culprits = array(all(int32(4), string("bad key")), all(int32(6), string(null)))
+    const answer = all(
+      array(
+        all(string("t"), array(partition(0, 0, array(), null), partition(1, 87, culprits, null))),
+        all(string("u"), array(partition(2, 87, culprits, "as a whole")))
+      ),
+      int32(0)
+    )
+    const read = Protocol.readProduce(answer, version)
+    assert.deepEqual(
+      read.map(({ baseOffset, errorCode, partition: index, topic }) => [topic, index, errorCode, baseOffset]),
+      [
+        ["t", 0, 0, 77n],
+        ["t", 1, 87, 77n],
+        ["u", 2, 87, 77n]
+      ]
+    )
+    const newest = version >= 8
+    assert.deepEqual(
+      read.map(one => [one.culprits, one.message]),
+      [
+        [[], null],
+        [newest ? [4, 6] : [], newest ? "bad key" : null],
+        [newest ? [4, 6] : [], newest ? "as a whole" : null]
+      ]
+    )
+  }
+})
+
+test("Metadata answers of both shapes", () => {
+  for (const version of [4, 5, 6]) {
+    const partition = (code: number, index: number, leader: number) =>
+      all(
+        int16(code),
+        int32(index),
+        int32(leader),
+        array(int32(1), int32(2)),
+        array(int32(2)),
+        version >= 5 ? array(int32(1)) : Buffer.alloc(0)
+      )
+    const answer = all(
+      int32(0),
+      array(
+        all(int32(1), string("a"), int32(9092), string(null)),
+        all(int32(2), string("b"), int32(9093), string("rack"))
+      ),
+      string("cluster"),
+      int32(1),
+      array(
+        all(int16(0), string("t"), int8(0), array(partition(0, 0, 2), partition(5, 1, -1))),
+        all(int16(3), string("absent"), int8(0), array())
+      )
+    )
+    const replicas = { replicas: [1, 2], inSyncReplicas: [2] }
+    assert.deepEqual(Protocol.readMetadata(answer, version), {
+      brokers: [
+        { id: 1, host: "a", port: 9092 },
+        { id: 2, host: "b", port: 9093 }
+      ],
+      topics: [
+        {
+          errorCode: 0,
+          topic: "t",
+          partitions: [
+            { errorCode: 0, partition: 0, leader: 2, ...replicas },
+            { errorCode: 5, partition: 1, leader: -1, ...replicas }
+          ]
+        },
+        { errorCode: 3, topic: "absent", partitions: [] }
+      ]
+    })
+  }
+})
+
+test("an answer cut short is an error, never a shorter answer", () => {
+  const produced = all(
+    array(all(string("topic"), array(all(int32(0), int16(0), int64(1n), int64(-1n), int64(0n))))),
+    int32(0)
+  )
+  for (let length = 0; length < produced.length - 4; length++) {
+    assert.throws(() => Protocol.readProduce(produced.subarray(0, length), 7), RangeError, String(length))
+  }
+  const identity = all(int32(0), int16(0), int64(12n), int16(3))
+  assert.deepEqual(Protocol.readInitProducerId(identity), { errorCode: 0, producerId: 12n, epoch: 3 })
+  for (let length = 0; length < identity.length; length++) {
+    assert.throws(() => Protocol.readInitProducerId(identity.subarray(0, length)), RangeError)
+  }
+})
