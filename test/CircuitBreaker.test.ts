@@ -200,14 +200,16 @@ describe("CircuitBreaker: the way back", () => {
   it("answers to calls from before the state changed are ignored", () =>
     run(breaker =>
       Effect.gen(function* () {
-        const old = [permitOf(breaker), permitOf(breaker), permitOf(breaker), permitOf(breaker)]
+        const old = Array.from({ length: 4 + thresholds.consecutiveFailures }, (_, i) => permitOf(breaker, "t", i))
         yield* halfOpen(breaker)
         for (const permit of old.slice(0, 2)) breaker.settle(permit, "success", 1)
         assert.equal(breaker.status().state, "half-open")
-        for (const permit of old.slice(2)) breaker.settle(permit, "failure", 1, "late")
+        for (const permit of old.slice(2, 4)) breaker.settle(permit, "failure", 1, "late")
         assert.equal(breaker.status().state, "half-open")
         call(breaker, "success")
         call(breaker, "success")
+        assert.equal(breaker.status().state, "closed")
+        for (const permit of old.slice(4)) breaker.settle(permit, "failure", 1, "late")
         assert.equal(breaker.status().state, "closed")
       })
     ))

@@ -142,6 +142,16 @@ test("a count or a length that does not match the records is malformed", () => {
   }
 })
 
+test("a record whose own length disagrees with its fields is malformed", () => {
+  const bytes = batchOf([{ value: "v" }, { value: "w" }])
+  for (const flip of [2, 4, 6]) {
+    const changed = Buffer.from(bytes)
+    changed[headerBytes] = (changed[headerBytes] ?? 0) ^ flip
+    writeChecksum(changed)
+    assert.equal(reasonOf(RecordBatch.records(changed)), "Malformed")
+  }
+})
+
 const compressed = (plain: Buffer, codec: number, body: Uint8Array): Buffer => {
   const bytes = Buffer.concat([plain.subarray(0, headerBytes), body])
   writeHeader(bytes, { ...readHeader(plain), length: bytes.length, attributes: codec })
