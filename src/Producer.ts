@@ -19,6 +19,7 @@ import {
   rejection,
   type TopicOptions
 } from "./internal/accumulator.ts"
+import { asyncPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { compress } from "./internal/compression.ts"
 import type { Batch, Callback } from "./internal/lane.ts"
@@ -333,7 +334,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     })
 
     const publish = (record: ProducerRecord): Effect.Effect<Receipt, PublishError> =>
-      Effect.async(resume => {
+      asyncPrimitive(resume => {
         accumulator.offer(record, outcome =>
           resume(outcome._tag === "Receipt" ? Effect.succeed(outcome) : Effect.fail(outcome))
         )
