@@ -41,7 +41,9 @@ for (const [brokers, fault] of cases) {
   rows.push({ brokers, fault, ...result })
   if (!values.json) {
     for (const [name, value] of Object.entries(result)) {
-      console.log(`  ${name.padEnd(18)} ${typeof value === "number" && !Number.isInteger(value) ? value.toFixed(1) : value}`)
+      console.log(
+        `  ${name.padEnd(18)} ${typeof value === "number" && !Number.isInteger(value) ? value.toFixed(1) : value}`
+      )
     }
   }
 }

@@ -30,6 +30,8 @@ export interface Status {
   /** Record batches and bytes not yet durable. */
   readonly pending: number
   readonly pendingBytes: number
+  /** Records that may be in the queue twice: SQS's answer was lost, and they were sent again. */
+  readonly storedTwice: number
 }
 
 export interface Service {
@@ -64,7 +66,11 @@ export const make = (
   Effect.gen(function* () {
     const stores = yield* FiberSet.make()
     const start = yield* FiberSet.runtime(stores)<never>()
-    const park = makePark({ queue, budgetMs: options.budgetMs, onStored })
+    let storedTwice = 0
+    const onUnknown = (records: number) => {
+      storedTwice += records
+    }
+    const park = makePark({ queue, budgetMs: options.budgetMs, onStored, onUnknown })
     const work = makeSignal()
     const idle = makeSignal()
     let pending: Array<Parcel> = []
@@ -90,7 +96,8 @@ export const make = (
       return park(parcels, options.afterMs).pipe(
         Effect.tap(errors =>
           Effect.sync(() => {
-            const first = errors.find(error => error !== undefined)
+            // A record the queue cannot take is no fault of the queue.
+            const first = errors.find(error => error !== undefined && error.reason !== "Invalid")
             reason = first === undefined ? "" : `${first.reason}: ${first.message}`
             parcels.forEach((parcel, index) => {
               untold.delete(parcel)
@@ -111,6 +118,12 @@ export const make = (
       )
     }
 
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const parcel of pending.splice(0)) tell(parcel, failure("it was closed before it was asked"))
+      })
+    )
+
     const run = Effect.forever(
       Effect.gen(function* () {
         if (pending.length === 0 || running >= concurrency) yield* work.wait
@@ -130,7 +143,13 @@ export const make = (
         pending.push(parcel)
         work.notify()
       },
-      status: () => ({ state: reason === "" ? "up" : "down", reason, pending: count, pendingBytes: bytes }),
+      status: () => ({
+        state: reason === "" ? "up" : "down",
+        reason,
+        pending: count,
+        pendingBytes: bytes,
+        storedTwice
+      }),
       drained: Effect.asVoid(Effect.repeat(idle.wait, { until: () => count === 0 })).pipe(
         Effect.unless(() => count === 0),
         Effect.asVoid

@@ -132,6 +132,12 @@ export const render = (status: Status): string => {
     of(one => one.replay.unknown)
   )
   page.family(
+    "spillway_stored_twice_records_total",
+    "counter",
+    "Records that may be in the queue twice: its answer was lost, and they were sent again.",
+    of(one => one.writer.storedTwice)
+  )
+  page.family(
     "spillway_unreadable_messages_total",
     "counter",
     "Queue messages that could not be read.",

@@ -169,8 +169,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const expire = (batch: Batch) => {
       const { lastError, permit } = batch
       const why = lastError?.reason ?? "ATTEMPT_TIMEOUT"
-      if (permit !== undefined) breaker.settle(permit, "failure", now() - batch.sentAt, why)
-      else if (batch.lane.stalled) breaker.unreachable(`${why} behind a failed batch`)
+      // Kafka was there and refused: that says nothing against Kafka.
+      const refused = lastError?.class === "Permanent"
+      if (permit !== undefined) breaker.settle(permit, refused ? "ignored" : "failure", now() - batch.sentAt, why)
+      else if (batch.lane.stalled && !refused) breaker.unreachable(`${why} behind a failed batch`)
       batch.lane.stalled = true
       if (lastError?.class === "Permanent" && !batch.maybeWritten) reject(batch, rejection(lastError, batch.topic))
       else divert(batch)
@@ -247,7 +249,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), {
           discard: true
         })
-        let pending = batches
+        // Compressing takes time; what ran out of it meanwhile is diverted already.
+        let pending = batches.filter(batch => !batch.settled)
         let pause = retryPauseMs.first
         while (pending.length > 0) {
           const deadline = Math.max(...pending.map(batch => batch.deadline))
@@ -332,6 +335,16 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         yield* Effect.sleep(retryPauseMs.first)
       }
     })
+
+    // Whoever closed the scope without a complete shutdown: nobody waits for ever.
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        accumulator.close()
+        const message = "Spillway ended before the record had an outcome"
+        const error = new PublishError({ reason: "Closed", message })
+        for (const batch of accumulator.abandon()) reject(batch, error)
+      })
+    )
 
     const publish = (record: ProducerRecord): Effect.Effect<Receipt, PublishError> =>
       asyncPrimitive(resume => {

@@ -122,7 +122,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       unreadable: 0
     }
     const pacer = new Pacer(options.rate)
-    const park = makePark({ queue, budgetMs: parkBudgetMs })
+    const park = makePark({
+      queue,
+      budgetMs: parkBudgetMs,
+      onUnknown: records => {
+        counters.unknown += records
+      }
+    })
     const partitioner = new Partitioner(options.balancer)
     const partitionCounts = new Map<string, number>()
     const visibilitySeconds = Math.ceil(options.visibilityMs / 1000)
@@ -264,6 +270,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           const fates = yield* send(units)
           for (const unit of units) {
             const fate = fates.get(unit) ?? { _tag: "Outage" }
+            // Recreated, or changed in its partitions: look again before the next attempt.
+            if (fate._tag === "Refused" && fate.error.retryable) partitionCounts.delete(unit.topic)
             const [only] = unit.envelopes
             if (fate._tag !== "Refused" || fate.error.retryable || only === undefined) {
               for (const envelope of unit.envelopes) results.push([envelope, fate])
@@ -318,9 +326,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
     const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) => {
       const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
-      // The message comes back although these are in Kafka: each of them will be there twice.
+      // Records with a place other than this message: when it comes back all the same, each of them is there twice.
+      let elsewhere = delivered
       const comesBack = Effect.sync(() => {
-        counters.unknown += delivered
+        counters.unknown += elsewhere
         counters.redelivered -= delivered
       })
       const leave = Effect.zipRight(comesBack, handBack(message, outageVisibilitySeconds))
@@ -334,12 +343,14 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           if (fate._tag === "Outage") left.push(envelope)
           else if (!fate.error.retryable && fate.error.class === "Permanent") {
             yield* bury(envelope, fate.error, fate.error.reason)
+            elsewhere += envelope.recordCount
             settled = true
           } else {
             const lastError = `${fate.error.class}:${fate.error.reason}`
             const tried = { ...envelope, attempts: envelope.attempts + 1, lastError }
             if (tried.attempts >= options.maxAttempts) {
               yield* bury(tried, fate.error, "MAX_ATTEMPTS")
+              elsewhere += tried.recordCount
               settled = true
             } else again.push(tried)
           }
@@ -353,7 +364,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           return yield* remove(message)
         }
         if (left.length > 0 && !(yield* repark(left, 0))) return yield* leave
+        elsewhere += recordsOf(left)
         if (again.length > 0 && !(yield* repark(again, options.afterMs))) return yield* leave
+        elsewhere += recordsOf(again)
         yield* remove(message)
       }).pipe(Effect.tapError(() => comesBack))
     }
@@ -436,6 +449,19 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** Handles what one receive brought, in order. What is not begun when it is interrupted goes back. */
     const handleAll = (messages: ReadonlyArray<QueueMessage>) => {
       const waiting = new Set(messages)
+      // The current message is held by `handle`; those behind it must not become visible to another runner either.
+      const hold = Effect.forever(
+        Effect.zipRight(
+          Effect.sleep((visibilitySeconds * 1000) / 2),
+          Effect.suspend(() =>
+            Effect.forEach(
+              Array.from(waiting),
+              message => Effect.ignore(queue.changeVisibility(message.receiptHandle, visibilitySeconds)),
+              { concurrency: "unbounded", discard: true }
+            )
+          )
+        )
+      )
       return Effect.forEach(
         messages,
         message =>
@@ -446,6 +472,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           }),
         { discard: true }
       ).pipe(
+        Effect.raceFirst(hold),
         Effect.onInterrupt(() => Effect.forEach(waiting, message => handBack(message, 0), { discard: true })),
         Effect.ensuring(
           Effect.sync(() => {

@@ -219,6 +219,12 @@ class Driver {
     const byLeader = new Map<string, Array<ProduceBatch>>()
     for (const batch of batches) {
       if (outcomes.has(batch)) continue
+      const count = this.#leaders.get(batch.topic)?.length
+      if (count !== undefined && batch.partition >= count) {
+        // Not an outage, however long one waits: the topic has no such partition.
+        outcomes.set(batch, failed(KafkaErrors.fromCode(3)))
+        continue
+      }
       const address = this.#brokers.get(this.#leaders.get(batch.topic)?.[batch.partition] ?? -1)
       if (address === undefined) {
         outcomes.set(batch, failed(KafkaErrors.noLeader(batch.topic, batch.partition)))

@@ -10,7 +10,7 @@ import type { ProducerRecord } from "../Record.ts"
 import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
-import { type Batch, type Callback, Lane } from "./lane.ts"
+import { type Batch, type Callback, Lane, tell } from "./lane.ts"
 import { type Balancer, Partitioner, type PartitionView } from "./partitioner.ts"
 import { check as checkRecord } from "./recordCheck.ts"
 
@@ -193,7 +193,7 @@ export class Accumulator {
     if (error.rejected) this.counters.rejected++
     else this.counters.failed++
     this.counters.accepted++
-    callback(error)
+    tell(callback, error)
   }
 
   #admit(topic: Topic, record: ProducerRecord, callback: Callback): void {
@@ -381,7 +381,7 @@ export class Accumulator {
         expired.push(inFlight)
       }
       const late = (openedAt: number) => openedAt + topic.options.writeTimeoutMs - now < shortestAttemptMs
-      if (lane.builder !== undefined && late(lane.openedAt)) lane.seal(topic.options.writeTimeoutMs)
+      if (lane.callbacks.length > 0 && late(lane.openedAt)) lane.seal(topic.options.writeTimeoutMs)
       while (lane.queue[0] !== undefined && late(lane.queue[0].openedAt)) {
         const batch = lane.queue.shift()
         if (batch === undefined) break
@@ -402,6 +402,20 @@ export class Accumulator {
       if (topic !== undefined) this.#divertLane(lane, topic, drained)
     }
     return drained
+  }
+
+  /** Everything that has no outcome, in flight or not, taken out. */
+  abandon(): ReadonlyArray<Batch> {
+    const left = Array.from(this.drain())
+    for (const lane of this.#active) {
+      if (lane.inFlight === undefined) continue
+      lane.inFlight.buffer = undefined
+      lane.inFlight.settled = true
+      left.push(lane.inFlight)
+      lane.inFlight = undefined
+    }
+    this.#active.clear()
+    return left
   }
 
   /** The outcome of a whole batch is known and told: its room is free. */

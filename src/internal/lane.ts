@@ -81,7 +81,7 @@ export class Batch implements ProduceBatch {
 }
 
 /** A callback that throws must not keep its neighbours from being told; the fault is shown where uncaught ones go. */
-const tell = (callback: Callback | undefined, outcome: Outcome): void => {
+export const tell = (callback: Callback | undefined, outcome: Outcome): void => {
   try {
     callback?.(outcome)
   } catch (cause) {
@@ -116,13 +116,14 @@ export class Lane {
   }
 
   get empty(): boolean {
-    return this.builder === undefined && this.queue.length === 0 && this.inFlight === undefined
+    return this.callbacks.length === 0 && this.queue.length === 0 && this.inFlight === undefined
   }
 
   /** Closes the batch being written and queues it. */
   seal(writeTimeoutMs: number): void {
     const builder = this.builder
-    if (builder === undefined) return
+    // A builder without records is left by one that was too large; the next record may have it.
+    if (builder === undefined || this.callbacks.length === 0) return
     const { buffer, bytes } = builder.finish()
     this.lastSize = bytes.length
     this.queue.push(

@@ -26,6 +26,8 @@ export interface ParkOptions {
   readonly budgetMs: number
   /** Told after each call: messages stored and their bytes. */
   readonly onStored?: ((messages: number, bytes: number) => void) | undefined
+  /** Told the records of a message that is sent again although the first try may have been stored. */
+  readonly onUnknown?: ((records: number) => void) | undefined
 }
 
 /** Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. */
@@ -53,10 +55,10 @@ const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onStored, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, onStored, onUnknown, queue }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
-  const storeCall = (entries: ReadonlyArray<QueueEntry>, endsAt: number) =>
+  const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
     Effect.gen(function* () {
       let left = entries.map((entry, index) => ({ entry, index }))
       const errors: Array<FallbackQueueError | undefined> = entries.map(() => undefined)
@@ -79,6 +81,7 @@ export const makePark = ({ budgetMs, onStored, queue }: ParkOptions): Park => {
         })
         const now = yield* Clock.currentTimeMillis
         if (left.length === 0 || now + pause >= endsAt) return errors
+        for (const { entry, index } of left) if (errors[index]?.reason === "Unknown") onUnknown?.(entry.recordCount)
         yield* Effect.sleep(pause)
         pause = Math.min(pause * 2, pauseMs.most)
       }
@@ -121,7 +124,7 @@ export const makePark = ({ budgetMs, onStored, queue }: ParkOptions): Park => {
         group =>
           Effect.map(
             storeCall(
-              group.map(({ attributes, body }) => ({ attributes, body, delaySeconds })),
+              group.map(({ attributes, body, recordCount }) => ({ attributes, body, delaySeconds, recordCount })),
               endsAt
             ),
             results => {

@@ -68,8 +68,11 @@ export class ProducerIdentity {
 
   /** The broker asked for a new epoch. */
   fenced(batch: ProduceBatch): void {
+    const state = this.#state(batch)
+    // A late answer about a batch that was given up must not touch the epoch of the one behind it.
+    if (state.unsettled !== batch) return
     batch.stamp = undefined
-    this.#newEpoch(this.#state(batch))
+    this.#newEpoch(state)
   }
 
   #newEpoch(state: PartitionSequence): void {

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict"
+import { describe, it } from "node:test"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Outcome } from "../src/Receipt.ts"
+import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
+
+const outcomeOf = (outcome: Outcome): string => (outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
+
+describe("once found, kept away", () => {
+  it("a deleted topic does not open the breaker for the others", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 6 })
+        yield* advance(40)
+        kafka.always({ _tag: "Fail", code: 3 })
+        const told: Array<string> = []
+        for (let partition = 0; partition < 6; partition++) {
+          spillway.offer({ topic: "events", value: "v", partition }, outcome => told.push(outcomeOf(outcome)))
+        }
+        yield* advanceUntil("all outcomes", () => told.length === 6)
+        assert.deepEqual(new Set(told), new Set(["UnknownTopic"]))
+        assert.equal(spillway.status().connections[0]?.breaker.state, "closed")
+      })
+    ))
+
+  it("a record that is too large leaves no empty batch behind", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1, output: "max_record_bytes: 1KiB" })
+        yield* advance(40)
+        kafka.script({ _tag: "Delay", ms: 100 })
+        const told: Array<string> = []
+        const offer = (value: string) =>
+          spillway.offer({ topic: "events", value }, outcome => told.push(outcomeOf(outcome)))
+        offer("first")
+        yield* advance(40)
+        offer("x".repeat(5000))
+        yield* advance(400)
+        assert.deepEqual(told, ["RecordTooLarge", "delivered"])
+        assert.equal(kafka.calls.produce, 1)
+      })
+    ))
+
+  it("publishes without an outcome fail when the scope ends, instead of waiting for ever", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { kafka, queue, spillway } = yield* Scope.extend(harness({ more: "shutdown: { budget: 5s }" }), scope)
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        queue.script("limits", ...Array.from({ length: 90 }, () => ({ _tag: "Hang" }) as const))
+        queue.script("send", ...Array.from({ length: 90 }, () => ({ _tag: "Hang" }) as const))
+        const told: Array<string> = []
+        for (let i = 0; i < 8; i++) {
+          spillway.offer({ topic: "events", key: `k${i}`, value: "v" }, outcome => told.push(outcomeOf(outcome)))
+          yield* advance(100)
+        }
+        let closed = false
+        const end = Effect.sync(() => {
+          closed = true
+        })
+        yield* Effect.fork(Effect.ensuring(Scope.close(scope, Exit.void), end))
+        yield* advanceUntil("the end", () => closed, { withinMs: 60_000 })
+        assert.equal(told.length, 8)
+        assert.ok(
+          told.every(reason => reason === "FallbackUnavailable" || reason === "Closed"),
+          told.join()
+        )
+      })
+    ))
+
+  it("counts records that SQS may have stored twice", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness()
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        kafka.reachable(false)
+        queue.script("send", { _tag: "LoseReply" })
+        let told = ""
+        spillway.offer({ topic: "events", value: "v" }, outcome => {
+          told = outcomeOf(outcome)
+        })
+        yield* advanceUntil("the outcome", () => told !== "")
+        assert.equal(told, "diverted")
+        assert.equal((yield* queue.messages).length, 2)
+        assert.equal(spillway.status().connections[0]?.fallbacks[0]?.writer.storedTwice, 1)
+      })
+    ))
+
+  it("messages waiting behind a slow one are not received twice", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const retry = "after: 1s, runner_count: 2, visibility_timeout: 5s, rate: 10"
+        const { kafka, parked, spillway } = yield* harness({ retry, partitions: 1 })
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        kafka.reachable(false)
+        let told = 0
+        for (let message = 0; message < 4; message++) {
+          for (let i = 0; i < 40; i++) spillway.offer({ topic: "events", value: `${message}-${i}` }, () => told++)
+          yield* advanceUntil("the diversion", () => told === (message + 1) * 40)
+        }
+        kafka.always(undefined)
+        kafka.reachable(true)
+        yield* advanceUntil("the replay", () => parked().length === 0, { withinMs: 200_000, stepMs: 100 })
+        assert.equal(kafka.stored().length, 160)
+      })
+    ))
+})
