@@ -239,12 +239,12 @@ describe("RetryDaemon", () => {
   it("stores a record anew before the queue's retention takes it", () =>
     onTestClock(
       Effect.gen(function* () {
-        const h = yield* harness({ queueOptions: { retentionSeconds: 3600 } })
+        const h = yield* harness({ queueOptions: { retentionSeconds: 300 } })
         yield* advance(40)
         yield* park(h, 3)
         yield* heal(h)
         h.kafka.always({ _tag: "Fail", code: 19 })
-        yield* advance(3 * 3600_000, 60_000)
+        yield* advance(900_000, 15_000)
         assert.ok(parked(h).length > 0)
         h.kafka.always(undefined)
         yield* advanceUntil("the replay", () => h.kafka.stored().length === 3, { withinMs: 300_000, stepMs: 200 })
