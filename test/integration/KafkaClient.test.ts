@@ -143,7 +143,7 @@ describe("one broker", () => {
     )
     assert.deepEqual(outcomes.map(summary), [
       "delivered at 0",
-      "Availability LEADER_NOT_AVAILABLE",
+      "Permanent UNKNOWN_TOPIC_OR_PARTITION",
       "Permanent UNKNOWN_TOPIC_OR_PARTITION",
       "delivered at 0"
     ])
