@@ -38,8 +38,6 @@ export interface Service {
   /** Takes the batch over. Never waits: the Producer's buffer bounds what can be here. */
   readonly divert: (parcel: Parcel) => void
   readonly status: () => Status
-  /** Waits until nothing is pending. */
-  readonly drained: Effect.Effect<void>
   /** The loop to be supervised. */
   readonly run: Effect.Effect<never>
 }
@@ -58,11 +56,7 @@ export interface Options {
 /** Stores under way at the same time; what comes meanwhile is collected for the next. */
 const concurrency = 4
 
-export const make = (
-  queue: Queue,
-  options: Options,
-  onStored?: (messages: number, bytes: number) => void
-): Effect.Effect<Service, never, Scope.Scope> =>
+export const make = (queue: Queue, options: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const stores = yield* FiberSet.make()
     const start = yield* FiberSet.runtime(stores)<never>()
@@ -70,9 +64,8 @@ export const make = (
     const onUnknown = (records: number) => {
       storedTwice += records
     }
-    const park = makePark({ queue, budgetMs: options.budgetMs, onStored, onUnknown })
+    const park = makePark({ queue, budgetMs: options.budgetMs, onUnknown })
     const work = makeSignal()
-    const idle = makeSignal()
     let pending: Array<Parcel> = []
     let count = 0
     let bytes = 0
@@ -112,7 +105,6 @@ export const make = (
             for (const parcel of untold) tell(parcel, failure("the store was interrupted"))
             running--
             work.notify()
-            if (count === 0) idle.notify()
           })
         )
       )
@@ -150,10 +142,6 @@ export const make = (
         pendingBytes: bytes,
         storedTwice
       }),
-      drained: Effect.asVoid(Effect.repeat(idle.wait, { until: () => count === 0 })).pipe(
-        Effect.unless(() => count === 0),
-        Effect.asVoid
-      ),
       run
     }
   })

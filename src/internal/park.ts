@@ -24,8 +24,6 @@ export interface ParkOptions {
   readonly queue: Queue
   /** How long to go on trying, ms. */
   readonly budgetMs: number
-  /** Told after each call: messages stored and their bytes. */
-  readonly onStored?: ((messages: number, bytes: number) => void) | undefined
   /** Told the records of a message that is sent again although the first try may have been stored. */
   readonly onUnknown?: ((records: number) => void) | undefined
 }
@@ -55,7 +53,7 @@ const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onStored, onUnknown, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
@@ -128,16 +126,10 @@ export const makePark = ({ budgetMs, onStored, onUnknown, queue }: ParkOptions):
               endsAt
             ),
             results => {
-              let stored = 0
-              let bytes = 0
               results.forEach((error, index) => {
-                const message = group[index]
-                if (error === undefined) {
-                  stored++
-                  bytes += message?.bytes ?? 0
-                } else for (const { parcel } of message?.items ?? []) errors[parcel] = error
+                if (error === undefined) return
+                for (const { parcel } of group[index]?.items ?? []) errors[parcel] = error
               })
-              onStored?.(stored, bytes)
             }
           ),
         { concurrency, discard: true }
