@@ -25,25 +25,9 @@ const isInstalled = () => {
   return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs
 }
 
-/**
- * `npm ci`, or, only where it finds the lock file incomplete (EUSAGE: the packages of other platforms are not in it), an
- * install of the locked versions that leaves the lock file as it is.
- */
 const installPackages = () => {
-  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
   say("installing packages (npm ci)")
-  const clean = spawnSync("npm", ["ci", ...quiet], {
-    cwd: root,
-    encoding: "utf8",
-    stdio: ["ignore", "inherit", "pipe"]
-  })
-  if (clean.error === undefined && clean.status === 0) return
-  if (!/code EUSAGE/.test(clean.stderr ?? "")) {
-    console.error(clean.stderr ?? "")
-    throw new Error(`\`npm ci\` failed${clean.error === undefined ? "" : `: ${clean.error.message}`}`)
-  }
-  say("npm ci finds package-lock.json incomplete; installing the locked versions with npm install --no-save instead")
-  if (!run("npm", ["install", "--no-save", ...quiet])) throw new Error("`npm install` failed")
+  if (!run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"])) throw new Error("`npm ci` failed")
 }
 
 /** npm 11 and later do not run install scripts unasked; these two place the runtime's binary. */

@@ -171,7 +171,9 @@ export const make = (options: Options = {}): MemoryQueue => {
       const messages = state.receive(max, visibilitySeconds, now)
       if (messages.length > 0 || now >= until) return Effect.succeed(messages)
       const wake = Math.min(until, state.nextVisibleAt() ?? until)
-      return changed.wait.pipe(Effect.timeoutOption(wake - now), Effect.zipRight(poll(max, visibilitySeconds, until)))
+      // Whole milliseconds: a wait that rounds to zero would look again for ever.
+      const waitMs = Math.max(1, Math.ceil(wake - now))
+      return changed.wait.pipe(Effect.timeoutOption(waitMs), Effect.zipRight(poll(max, visibilitySeconds, until)))
     })
 
   const answerHandle = (operation: Operation, answer: string) =>

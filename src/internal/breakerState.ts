@@ -86,7 +86,7 @@ export class BreakerState {
   get since(): number {
     return this.#since
   }
-  /** When an open breaker may be probed, ms since the epoch. */
+  /** When an open breaker may be probed, whole ms since the epoch. */
   get openUntil(): number {
     return this.#openUntil
   }
@@ -197,7 +197,7 @@ export class BreakerState {
     this.#scheduleState = next
     this.#scheduleStarted = true
     return ScheduleDecision.isContinue(decision)
-      ? Math.max(0, Intervals.start(decision.intervals) - now)
+      ? Math.max(0, Math.round(Intervals.start(decision.intervals) - now))
       : fallbackIntervalMs
   }
 

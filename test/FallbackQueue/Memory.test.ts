@@ -22,6 +22,21 @@ const only = (messages: ReadonlyArray<QueueMessage>): QueueMessage => {
   return message
 }
 
+describe("a long poll", () => {
+  it("ends, though the clock stands a part of a nanosecond before its end", () =>
+    run(
+      Effect.gen(function* () {
+        const queue = Memory.make()
+        const polled = yield* Effect.fork(receive(queue, 1))
+        yield* TestClock.setTime(999.999_999_9)
+        // A change wakes the poll, which finds nothing visible and next to no time left.
+        yield* queue.send([entry("later", 900)])
+        yield* TestClock.adjust(1_000)
+        assert.deepEqual(yield* Fiber.join(polled), [])
+      })
+    ))
+})
+
 describe("a message", () => {
   it("is received with what was sent, its age and its count, and is invisible then", () =>
     run(

@@ -2,7 +2,7 @@
  * One server process that can be killed, frozen, resumed, shut down and started again.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { closeSync, openSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs"
 import process from "node:process"
 import type { Command } from "./Engine.ts"
 import { guardContainer, guardProcess, releaseProcess } from "./Guard.ts"
@@ -19,6 +19,22 @@ const dockerVerb: Readonly<Record<string, ReadonlyArray<string>>> = {
   SIGTERM: ["kill", "--signal", "TERM"],
   SIGSTOP: ["pause"],
   SIGCONT: ["unpause"]
+}
+
+const pauseCell = new Int32Array(new SharedArrayBuffer(4))
+
+/** By Linux's /proc; elsewhere there is nothing to ask, and the signal is taken at its word. */
+const allThreadsStopped = (pid: number): boolean => {
+  const tasks = `/proc/${pid}/task`
+  if (!existsSync(tasks)) return true
+  return readdirSync(tasks).every(thread => {
+    try {
+      // `tid (name) state ...`; the name may hold anything.
+      return /^ [Tt] /.test(readFileSync(`${tasks}/${thread}/stat`, "utf8").replace(/^.*\)/s, ""))
+    } catch {
+      return true
+    }
+  })
 }
 
 export class ServerProcess {
@@ -83,10 +99,17 @@ export class ServerProcess {
     await this.#ended()
   }
 
-  /** SIGSTOP: connections stay open and nothing answers. */
+  /**
+   * SIGSTOP: connections stay open and nothing answers. Returns when every thread has stopped: `kill` only asks for it,
+   * and a thread on the other core goes on for a moment.
+   */
   freeze(): void {
     this.#signal("SIGSTOP")
     this.#frozen = true
+    const { pid } = this
+    if (pid === undefined || this.#run?.container !== undefined) return
+    const giveUpAt = performance.now() + 2_000
+    while (!allThreadsStopped(pid) && performance.now() < giveUpAt) Atomics.wait(pauseCell, 0, 0, 1)
   }
 
   /** SIGCONT after `freeze`. */
