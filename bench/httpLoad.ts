@@ -60,8 +60,12 @@ export const runHttp = async (job: Job): Promise<Measured> => {
     const flow = new Flow()
     const load = () =>
       Promise.all(Array.from({ length: connections }, (_, index) => post(flow, job, port, requests, index * 4)))
-    const { recordsPerSecond } = await measure(job, flow, load)
-    return { recordsPerSecond }
+    const cpu = () =>
+      new Promise<number>(resolve => {
+        server.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString("utf8"))))
+        server.stdin.write("cpu\n")
+      })
+    return await measure(job, flow, load, cpu)
   } finally {
     server.stdin.end()
     await ended

@@ -103,10 +103,12 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const start = yield* FiberSet.runtime(requests)<never>()
 
     const work = makeSignal()
+    const accepted = makeSignal()
     let woken = false
     const wake = () => {
       if (woken) return
       woken = true
+      accepted.notify()
       // One turn of the event loop: everything offered meanwhile goes in the same batch.
       setImmediate(() => {
         woken = false
@@ -227,50 +229,62 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       return Effect.timeoutOption(metadataDone.wait, metadataTimeoutMs)
     })
 
-    /** One attempt. What comes of it is unknown to everyone else until it has an answer. */
-    const attempt = (batches: ReadonlyArray<Batch>, timeoutMs: number) => {
+    /** Produces until every batch is settled or its time is over. Plain code around one effect per attempt. */
+    const attempt = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): Effect.Effect<void> => {
+      let left = 0
+      for (const batch of batches) left = Math.max(left, batch.deadline - now())
+      if (left <= 0 || batches.length === 0) return Effect.void
+      // What comes of it is unknown to everyone else until it has an answer.
       for (const batch of batches) batch.attempting = true
-      return Effect.tap(kafka.produce(batches, timeoutMs), () =>
-        Effect.sync(() => {
-          for (const batch of batches) batch.attempting = false
+      return Effect.flatMap(kafka.produce(batches, left), outcomes => {
+        for (const batch of batches) batch.attempting = false
+        release()
+        const again = batches.filter((batch, index) => {
+          const outcome = outcomes[index]
+          return outcome !== undefined && settle(batch, outcome)
+        })
+        return again.length === 0 ? Effect.void : retry(again, release, pauseMs)
+      })
+    }
+
+    const retry = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number) =>
+      refreshMetadata.pipe(
+        Effect.zipRight(Effect.sleep(pauseMs)),
+        Effect.flatMap(() => {
+          const open = breaker.status().state === "open"
+          const pending = batches.filter(batch => !batch.settled && (!open || giveUp(batch)))
+          return attempt(pending, release, Math.min(pauseMs * 2, retryPauseMs.most))
         })
       )
-    }
 
     /** One Produce request and its retries, until every batch in it is settled or its time is over. */
     const request = ({ batches, leader }: Request) => {
       let answered = false
       const release = () => {
-        if (!answered) accumulator.answered(leader)
+        if (answered) return
         answered = true
+        accumulator.answered(leader)
         wake()
       }
-      return Effect.gen(function* () {
-        yield* Effect.forEach(batches, batch => compress(batch, compressions.get(batch.topic) ?? "none"), {
-          discard: true
-        })
-        // Compressing takes time; what ran out of it meanwhile is diverted already.
-        let pending = batches.filter(batch => !batch.settled)
-        let pause = retryPauseMs.first
-        while (pending.length > 0) {
-          const deadline = Math.max(...pending.map(batch => batch.deadline))
-          const left = deadline - now()
-          if (left <= 0) break
-          const outcomes = yield* attempt(pending, left)
-          release()
-          pending = pending.filter((batch, index) => {
-            const outcome = outcomes[index]
-            return outcome !== undefined && settle(batch, outcome)
-          })
-          if (pending.length === 0) break
-          yield* refreshMetadata
-          yield* Effect.sleep(pause)
-          pause = Math.min(pause * 2, retryPauseMs.most)
-          if (breaker.status().state === "open") pending = pending.filter(giveUp)
-          pending = pending.filter(batch => !batch.settled)
-        }
-        // Also when an attempt dies: the broker's place is free again, and its batches are diverted at their deadline.
-      }).pipe(Effect.ensuring(Effect.sync(release)))
+      const compressible = batches.filter(batch => (compressions.get(batch.topic) ?? "none") !== "none")
+      const compressed = Effect.forEach(
+        compressible,
+        batch => compress(batch, compressions.get(batch.topic) ?? "none"),
+        { discard: true }
+      )
+      // Compressing takes time; what ran out of it meanwhile is diverted already.
+      const begin = Effect.suspend(() =>
+        attempt(
+          batches.filter(batch => !batch.settled),
+          release,
+          retryPauseMs.first
+        )
+      )
+      // Also when an attempt dies: the broker's place is free again, and its batches are diverted at their deadline.
+      return Effect.ensuring(
+        compressible.length === 0 ? begin : Effect.zipRight(compressed, begin),
+        Effect.sync(release)
+      )
     }
 
     /** The breaker opened while the batch waited for its next attempt: it need not wait out its deadline. */
@@ -290,10 +304,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     }
 
     const sender = Effect.forever(
-      Effect.gen(function* () {
-        yield* accumulator.records > 0 || accumulator.waiting > 0 ? Effect.timeoutOption(work.wait, sweepMs) : work.wait
+      Effect.map(work.wait, () => {
         for (const batch of accumulator.expire()) expire(batch)
         pump()
+      })
+    )
+
+    /** Wakes the sender for the sake of deadlines while there is something that has one. */
+    const sweeper = Effect.forever(
+      Effect.suspend(() => {
+        if (accumulator.records === 0 && accumulator.waiting === 0) return accepted.wait
+        return Effect.map(Effect.sleep(sweepMs), wake)
       })
     )
 
@@ -391,6 +412,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       divertAll: Effect.sync(() => {
         for (const batch of accumulator.drain()) divert(batch)
       }),
-      run: Effect.all([sender, metadataKeeper], { concurrency: "unbounded" }).pipe(Effect.zipRight(Effect.never))
+      run: Effect.all([sender, sweeper, metadataKeeper], { concurrency: "unbounded" }).pipe(
+        Effect.zipRight(Effect.never)
+      )
     }
   })

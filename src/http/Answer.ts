@@ -43,8 +43,9 @@ const retryAfter: Partial<Record<Reason, string>> = {
 }
 
 const contentType = "application/json"
-const created: ResponseInit = { status: 201, headers: { "content-type": contentType } }
-const accepted: ResponseInit = { status: 202, headers: { "content-type": contentType } }
+const jsonHeaders = new Headers({ "content-type": contentType })
+const created: ResponseInit = { status: 201, headers: jsonHeaders }
+const accepted: ResponseInit = { status: 202, headers: jsonHeaders }
 
 export const json = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): Response =>
   new Response(body, { status, headers: { "content-type": contentType, ...headers } })

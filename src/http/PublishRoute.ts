@@ -7,7 +7,7 @@ import * as Answer from "./Answer.ts"
 import * as RecordHeaders from "./RecordHeaders.ts"
 import * as RecordJson from "./RecordJson.ts"
 import * as RequestBody from "./RequestBody.ts"
-import { Timeouts } from "./Timeouts.ts"
+import { Timed, Timeouts } from "./Timeouts.ts"
 
 export interface Options {
   readonly offer: (record: ProducerRecord, callback: (outcome: Outcome) => void) => void
@@ -19,8 +19,6 @@ export interface Options {
 /** Most records in one request: what their results take is bounded, too. */
 export const maximumRecords = 100_000
 
-type Settle = (answer: Response) => void
-
 const tooMany = () =>
   Answer.refuse("BodyTooLarge", `more than ${maximumRecords} records in one request; send them in several`)
 
@@ -30,44 +28,72 @@ const late = () =>
     "not settled within http.request_timeout: it may still become durable, so keep its id to retry"
   )
 
+/** One request until its answer. */
+class Exchange extends Timed {
+  readonly request: Request
+  readonly topic: string
+  readonly #resolve: (answer: Response) => void
+  readonly #timeouts: Timeouts
+
+  constructor(topic: string, request: Request, timeouts: Timeouts, resolve: (answer: Response) => void) {
+    super()
+    this.topic = topic
+    this.request = request
+    this.#timeouts = timeouts
+    this.#resolve = resolve
+    timeouts.begin(this)
+  }
+
+  settle(answer: Response): void {
+    this.#timeouts.done(this)
+    this.#resolve(answer)
+  }
+
+  late(): void {
+    this.#resolve(late())
+  }
+}
+
 export const make = ({ maxBodyBytes, offer, requestTimeoutMs }: Options) => {
   const timeouts = new Timeouts(requestTimeoutMs)
 
-  const one = (topic: string, request: Request, value: Uint8Array, settle: Settle): void => {
-    const record = RecordHeaders.toRecord(topic, request.headers, value)
-    if ("_tag" in record) return settle(Answer.single(record, undefined))
-    offer(record, outcome => settle(Answer.single(outcome, record.id)))
+  const one = (exchange: Exchange, value: Uint8Array): void => {
+    const record = RecordHeaders.toRecord(exchange.topic, exchange.request.headers, value)
+    if ("_tag" in record) return exchange.settle(Answer.single(record, undefined))
+    offer(record, outcome => exchange.settle(Answer.single(outcome, record.id)))
   }
 
-  const many = (entries: ReadonlyArray<RecordJson.Entry>, settle: Settle): void => {
-    if (entries.length === 0) return settle(Answer.refuse("InvalidRecord", "no record in the body"))
+  const many = (exchange: Exchange, entries: ReadonlyArray<RecordJson.Entry>): void => {
+    if (entries.length === 0) return exchange.settle(Answer.refuse("InvalidRecord", "no record in the body"))
     const results = new Answer.Results(entries.length)
     let left = entries.length
     entries.forEach(({ id, parsed }, index) => {
       const take = (outcome: Outcome) => {
         results.set(index, outcome, id)
-        if (--left === 0) settle(results.answer())
+        if (--left === 0) exchange.settle(results.answer())
       }
       if ("_tag" in parsed) take(parsed)
       else offer(parsed, take)
     })
   }
 
-  const take = (topic: string, request: Request, body: Uint8Array | undefined, settle: Settle): void => {
-    if (body === undefined) {
-      return settle(Answer.refuse("BodyTooLarge", `the body is larger than http.max_body_bytes, ${maxBodyBytes} bytes`))
+  const take = (exchange: Exchange, body: Uint8Array | undefined): void => {
+    if (body === undefined || body.length > maxBodyBytes) {
+      const message = `the body is larger than http.max_body_bytes, ${maxBodyBytes} bytes`
+      return exchange.settle(Answer.refuse("BodyTooLarge", message))
     }
+    const { request, topic } = exchange
     const type = request.headers.get("content-type")
     if (type?.startsWith("application/x-ndjson") === true) {
       const entries = RecordJson.lines(topic, body, maximumRecords)
-      return entries === undefined ? settle(tooMany()) : many(entries, settle)
+      return entries === undefined ? exchange.settle(tooMany()) : many(exchange, entries)
     }
     if (type?.startsWith("application/json") === true && RecordJson.isArray(body)) {
       const entries = RecordJson.array(topic, body, maximumRecords)
-      if (typeof entries === "string") return settle(Answer.refuse("InvalidRecord", entries))
-      return entries === undefined ? settle(tooMany()) : many(entries, settle)
+      if (typeof entries === "string") return exchange.settle(Answer.refuse("InvalidRecord", entries))
+      return entries === undefined ? exchange.settle(tooMany()) : many(exchange, entries)
     }
-    one(topic, request, body, settle)
+    one(exchange, body)
   }
 
   /** Always resolves. */
@@ -78,21 +104,16 @@ export const make = ({ maxBodyBytes, offer, requestTimeoutMs }: Options) => {
       return Promise.resolve(Answer.refuse("UnsupportedMediaType", message, { "accept-encoding": "identity" }))
     }
     return new Promise(resolve => {
-      const expire = () => resolve(late())
-      const settle = (answer: Response) => {
-        timeouts.done(expire)
-        resolve(answer)
-      }
-      timeouts.begin(expire)
+      const exchange = new Exchange(topic, request, timeouts, resolve)
       RequestBody.read(request, maxBodyBytes).then(
         body => {
           try {
-            take(topic, request, body, settle)
+            take(exchange, body)
           } catch {
-            settle(Answer.refuse("Internal", "the request could not be handled"))
+            exchange.settle(Answer.refuse("Internal", "the request could not be handled"))
           }
         },
-        () => settle(Answer.refuse("BodyIncomplete", "the body ended before its end"))
+        () => exchange.settle(Answer.refuse("BodyIncomplete", "the body ended before its end"))
       )
     })
   }

@@ -58,10 +58,12 @@ const note = (described: Described, name: string, text: string): PublishError | 
 
 /** The record, or what is wrong with its description. */
 export const toRecord = (topic: string, headers: Headers, value: Uint8Array): ProducerRecord | PublishError => {
-  const described: Described = {}
-  let error: PublishError | undefined
-  headers.forEach((text, name) => {
-    if (name.startsWith("spillway-")) error ??= note(described, name, text)
-  })
-  return error ?? { topic, value, ...described }
+  let described: Described | undefined
+  for (const name of headers.keys()) {
+    if (!name.startsWith("spillway-")) continue
+    described ??= {}
+    const error = note(described, name, headers.get(name) ?? "")
+    if (error !== undefined) return error
+  }
+  return described === undefined ? { topic, value } : { topic, value, ...described }
 }

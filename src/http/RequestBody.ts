@@ -2,20 +2,18 @@
  * Reads a request's body without ever holding more than allowed.
  */
 
-/** Undefined: it is larger than `maxBytes`. Rejects when it ends early. */
+/**
+ * Undefined: it is larger than `maxBytes`. Rejects when it ends early. A body that is longer than the length it declares
+ * is the server's to refuse, and for callers with another source of requests to look at.
+ */
 export const read = (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
   const { headers } = request
   const declared = headers.get("content-length")
   // The server takes no more than a declared length from the wire; chunks have none.
   if (declared !== null && headers.get("transfer-encoding") === null) {
-    return Number(declared) > maxBytes ? Promise.resolve(undefined) : whole(request, maxBytes)
+    return Number(declared) > maxBytes ? Promise.resolve(undefined) : request.bytes()
   }
   return request.body === null ? Promise.resolve(new Uint8Array(0)) : inPieces(request.body, maxBytes)
-}
-
-const whole = async (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
-  const bytes = await request.bytes()
-  return bytes.length > maxBytes ? undefined : bytes
 }
 
 const inPieces = async (body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined> => {
