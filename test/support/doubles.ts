@@ -27,7 +27,7 @@ export interface HarnessOptions {
   readonly partitions?: number
   /** Members of `stream.output.out`, as YAML flow text. */
   readonly output?: string
-  /** More members of `retry`; `after: 1s` by default. */
+  /** More members of `retry`; `after: 1s, wait_time: 1` by default. */
   readonly retry?: string
   /** More top-level sections. */
   readonly more?: string
@@ -36,10 +36,10 @@ export interface HarnessOptions {
   readonly unreachable?: boolean
 }
 
-const configuration = ({ more = "", output = "", retry = "after: 1s" }: HarnessOptions): string => `
+const configuration = ({ more = "", output = "", retry = "after: 1s, wait_time: 1" }: HarnessOptions): string => `
 stream:
   output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: 5ms, write_timeout: 1s, ${output} } }
-  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, wait_time: 1, ${retry} } } }
+  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, ${retry} } } }
 kafka: { connection: { default: { brokers: "127.0.0.1:1" } } }
 cloud: { aws: { sqs: { clients: { default: { region: us-east-1 } } } } }
 ${more}
