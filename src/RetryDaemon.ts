@@ -15,6 +15,7 @@ import type { FallbackQueueError, Service as Queue, QueueMessage } from "./Fallb
 import { BatchBuilder, idHeaderPrefix } from "./internal/batchBuilder.ts"
 import { BufferPool } from "./internal/bufferPool.ts"
 import { type Unmarshaller, unmarshal } from "./internal/gosoline.ts"
+import { isDivisible } from "./internal/kafkaErrors.ts"
 import { Pacer } from "./internal/pacer.ts"
 import { makePark } from "./internal/park.ts"
 import { type Balancer, Partitioner } from "./internal/partitioner.ts"
@@ -279,7 +280,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
               // Merged by us: find out whose record it is.
               queued = [...queued, ...unit.envelopes.flatMap(envelope => rounds([envelope], 0))]
             } else {
-              const parts = divisible.has(fate.error.reason) ? divide(only, fate.error.culprits) : undefined
+              const parts = isDivisible(fate.error.reason) ? divide(only, fate.error.culprits) : undefined
               if (parts === undefined) results.push([only, fate])
               else queued = [...queued, ...parts.flatMap(part => rounds([part], 0))]
             }
@@ -495,6 +496,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
 
     const runner = Effect.gen(function* () {
       let pause = receivePauseMs.first
+      let fault = ""
       while (true) {
         if (stopping) return yield* Effect.never
         yield* breaker.untilPassable
@@ -503,11 +505,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           Effect.raceFirst(receive, Effect.as(breaker.untilOpen, [] as ReadonlyArray<QueueMessage>))
         )
         if (Either.isLeft(received)) {
-          yield* Effect.logWarning(`retry daemon: receive from ${queue.name}: ${received.left.message}`)
+          // What goes on failing the same way is said once.
+          if (received.left.reason !== fault) {
+            yield* Effect.logWarning(`retry daemon: receive from ${queue.name}: ${received.left.message}`)
+          }
+          fault = received.left.reason
           yield* Effect.sleep(pause)
           pause = Math.min(pause * 2, receivePauseMs.most)
           continue
         }
+        if (fault !== "") yield* Effect.log(`retry daemon: receiving from ${queue.name} again`)
+        fault = ""
         pause = receivePauseMs.first
         if (received.right.length === 0) {
           yield* Effect.sleep(20)
@@ -541,10 +549,3 @@ const recordsOf = (envelopes: ReadonlyArray<Envelope.Envelope>): number =>
 
 /** Pause before a batch is tried again within one attempt's budget, ms. */
 const retryPauseMs = 50
-/** Refusals that name the whole batch for the sake of some of its records. */
-const divisible: ReadonlySet<string> = new Set([
-  "MESSAGE_TOO_LARGE",
-  "RECORD_LIST_TOO_LARGE",
-  "INVALID_RECORD",
-  "INVALID_TIMESTAMP"
-])

@@ -155,3 +155,14 @@ export const unanswered = (idempotent: boolean): KafkaError =>
     retryable: idempotent,
     message: "Kafka's answer does not mention the partition"
   })
+
+const divisible: ReadonlySet<string> = new Set([
+  "MESSAGE_TOO_LARGE",
+  "RECORD_LIST_TOO_LARGE",
+  "INVALID_RECORD",
+  "INVALID_TIMESTAMP",
+  "CORRUPT_MESSAGE"
+])
+
+/** Refusals of a whole batch that a smaller one, or one without the record at fault, may escape. */
+export const isDivisible = (reason: string): boolean => divisible.has(reason)

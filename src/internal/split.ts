@@ -5,16 +5,8 @@ import * as Either from "effect/Either"
 import type { KafkaError } from "../KafkaClient.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { writeChecksum } from "./batchLayout.ts"
+import { isDivisible } from "./kafkaErrors.ts"
 import { Batch } from "./lane.ts"
-
-/** Refusals that a smaller batch, or one without the record at fault, may escape. */
-const divisible: ReadonlySet<string> = new Set([
-  "MESSAGE_TOO_LARGE",
-  "RECORD_LIST_TOO_LARGE",
-  "INVALID_RECORD",
-  "INVALID_TIMESTAMP",
-  "CORRUPT_MESSAGE"
-])
 
 export interface Split {
   /** The records at fault, when the broker named them. */
@@ -25,7 +17,7 @@ export interface Split {
 
 /** Undefined when the refusal stands for every record of the batch. */
 export const split = (batch: Batch, error: KafkaError): Split | undefined => {
-  if (batch.recordCount < 2 || !divisible.has(error.reason)) return undefined
+  if (batch.recordCount < 2 || !isDivisible(error.reason)) return undefined
   writeChecksum(batch.bytes)
   const read = RecordBatch.records(batch.bytes)
   if (Either.isLeft(read)) return undefined

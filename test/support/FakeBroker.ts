@@ -95,8 +95,8 @@ export const start = ({ answer, partitions, topic }: FakeBrokerOptions): Promise
     const server = createServer(socket => {
       sockets.add(socket)
       socket.on("error", () => undefined)
-      let received = Buffer.alloc(0)
-      socket.on("data", chunk => {
+      let received: Buffer = Buffer.alloc(0)
+      socket.on("data", (chunk: Buffer) => {
         received = Buffer.concat([received, chunk])
         while (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) {
           const request = received.subarray(4, 4 + received.readInt32BE(0))
