@@ -180,7 +180,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       else divert(batch)
     }
 
-    const deliver = (batch: Batch, baseOffset: bigint) => {
+    /** Everything about a delivered batch but telling its callers. */
+    const land = (batch: Batch) => {
       const ms = now() - batch.openedAt
       batch.settled = true
       batch.lane.stalled = false
@@ -188,14 +189,15 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       dependencies.onDelivered?.(batch.recordCount, batch.bytes.length, ms)
       accumulator.land(batch)
       finished(batch, "delivered")
-      batch.succeed("delivered", baseOffset)
     }
 
-    /** Acts on one batch's answer. True: it stays in flight and is tried again. */
-    const settle = (batch: Batch, outcome: ProduceOutcome): boolean => {
+    /** Acts on one batch's answer. True: it stays in flight and is tried again. Whoever is `delivered` is to be told. */
+    const settle = (batch: Batch, outcome: ProduceOutcome, delivered: Array<() => void>): boolean => {
       if (batch.settled) return false
       if (outcome._tag === "Delivered") {
-        deliver(batch, outcome.baseOffset)
+        const { baseOffset } = outcome
+        land(batch)
+        delivered.push(() => batch.succeed("delivered", baseOffset))
         return false
       }
       const { error } = outcome
@@ -239,10 +241,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       return Effect.flatMap(kafka.produce(batches, left), outcomes => {
         for (const batch of batches) batch.attempting = false
         release()
+        const delivered: Array<() => void> = []
         const again = batches.filter((batch, index) => {
           const outcome = outcomes[index]
-          return outcome !== undefined && settle(batch, outcome)
+          return outcome !== undefined && settle(batch, outcome, delivered)
         })
+        try {
+          // The broker works on the next request while the callers of this one are told.
+          if (delivered.length > 0) pump()
+        } finally {
+          for (const tell of delivered) tell()
+        }
         return again.length === 0 ? Effect.void : retry(again, release, pauseMs)
       })
     }
