@@ -12,13 +12,20 @@ import { makePark } from "./internal/park.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { PublishError } from "./Receipt.ts"
 
+/** Records of a batch that are not durable: `count` of them from the one with index `from` on. */
+export interface Refused {
+  readonly from: number
+  readonly count: number
+  readonly error: PublishError
+}
+
 /** One record batch to park. */
 export interface Parcel {
   readonly envelope: Envelope
   /** For the message's readable attributes. */
   readonly firstId: string
-  /** Told exactly once: undefined when it is durable, else why it is not. */
-  readonly settle: (error: PublishError | undefined) => void
+  /** Told exactly once: every record is durable but for these, in order. */
+  readonly settle: (refused: ReadonlyArray<Refused>) => void
 }
 
 /** What it is doing, for health and metrics. */
@@ -72,11 +79,13 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     let running = 0
     let reason = ""
 
-    const tell = (parcel: Parcel, error: PublishError | undefined) => {
+    const tell = (parcel: Parcel, refused: ReadonlyArray<Refused>) => {
       count--
       bytes -= parcel.envelope.batch.length
-      parcel.settle(error)
+      parcel.settle(refused)
     }
+    const tellAll = (parcel: Parcel, error: PublishError) =>
+      tell(parcel, [{ from: 0, count: parcel.envelope.recordCount, error }])
     const failure = (message: string, cause?: unknown) =>
       new PublishError({
         reason: "FallbackUnavailable",
@@ -87,22 +96,25 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     const store = (parcels: ReadonlyArray<Parcel>) => {
       const untold = new Set(parcels)
       return park(parcels, options.afterMs).pipe(
-        Effect.tap(errors =>
+        Effect.tap(unstored =>
           Effect.sync(() => {
             // A record the queue cannot take is no fault of the queue.
-            const first = errors.find(error => error !== undefined && error.reason !== "Invalid")
+            const first = unstored.flat().find(({ error }) => error.reason !== "Invalid")?.error
             reason = first === undefined ? "" : `${first.reason}: ${first.message}`
             parcels.forEach((parcel, index) => {
               untold.delete(parcel)
-              const error = errors[index]
-              tell(parcel, error === undefined ? undefined : failure(error.message, error))
+              const refused = unstored[index] ?? []
+              tell(
+                parcel,
+                refused.map(one => ({ ...one, error: failure(one.error.message, one.error) }))
+              )
             })
           })
         ),
         // Interrupted, or a defect: nobody else holds these records, so their callers must hear of it.
         Effect.ensuring(
           Effect.sync(() => {
-            for (const parcel of untold) tell(parcel, failure("the store was interrupted"))
+            for (const parcel of untold) tellAll(parcel, failure("the store was interrupted"))
             running--
             work.notify()
           })
@@ -112,7 +124,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        for (const parcel of pending.splice(0)) tell(parcel, failure("it was closed before it was asked"))
+        for (const parcel of pending.splice(0)) tellAll(parcel, failure("it was closed before it was asked"))
       })
     )
 

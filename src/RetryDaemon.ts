@@ -125,6 +125,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const park = makePark({
       queue,
       budgetMs: parkBudgetMs,
+      whole: true,
       onUnknown: records => {
         counters.unknown += records
       }
@@ -311,15 +312,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           envelopes.map(envelope => ({ envelope, firstId: firstIdOf(envelope) })),
           delayMs
         ),
-        errors => {
-          const stored = envelopes.filter((_, index) => errors[index] === undefined)
-          if (stored.length === envelopes.length) {
-            counters.reparked += recordsOf(stored)
-            return true
-          }
+        unstored => {
+          const missing = unstored.flat().reduce((sum, { count }) => sum + count, 0)
+          const stored = recordsOf(envelopes) - missing
+          if (missing === 0) counters.reparked += stored
           // Those are in the queue twice now.
-          counters.unknown += recordsOf(stored)
-          return false
+          else counters.unknown += stored
+          return missing === 0
         }
       )
 

@@ -24,36 +24,58 @@ export interface ParkOptions {
   readonly queue: Queue
   /** How long to go on trying, ms. */
   readonly budgetMs: number
+  /**
+   * Store nothing of a call that holds a record no message can take. For parcels that came out of one message: it stays
+   * where it is, and what was stored of it would be there twice.
+   */
+  readonly whole?: boolean | undefined
   /** Told the records of a message that is sent again although the first try may have been stored. */
   readonly onUnknown?: ((records: number) => void) | undefined
 }
 
-/** Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. */
+/** Records of a parcel that are not durable: `count` of them from the one with index `from` on. */
+export interface Unstored {
+  readonly from: number
+  readonly count: number
+  readonly error: FallbackQueueError
+}
+
+/** Parks envelopes. For each parcel, in order: what of it is not durable, by ascending index; nothing when all is. */
 export type Park = <A extends Packable>(
   parcels: ReadonlyArray<A>,
   delayMs: number
-) => Effect.Effect<ReadonlyArray<FallbackQueueError | undefined>>
+) => Effect.Effect<ReadonlyArray<ReadonlyArray<Unstored>>>
 
-/** What a parcel is cut into when it fits into no message. */
+/** A parcel, or what it is cut into when it fits into no message. */
 interface Piece extends Packable {
   readonly parcel: number
+  /** Index of its first record in the parcel. */
+  readonly from: number
 }
 
-const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
+/** The piece in so many parts, none without a record; undefined for a single record. */
+const cut = (piece: Piece, parts: number): ReadonlyArray<Piece> | undefined => {
   const read = RecordBatch.records(piece.envelope.batch)
   if (Either.isLeft(read) || read.right.length < 2) return undefined
-  const middle = read.right.length >> 1
-  return [read.right.slice(0, middle), read.right.slice(middle)].map(records => ({
-    ...piece,
-    envelope: { ...piece.envelope, recordCount: records.length, batch: RecordBatch.fromRecords(records) }
-  }))
+  const records = read.right
+  const size = Math.max(1, Math.floor(records.length / parts))
+  const pieces: Array<Piece> = []
+  for (let at = 0; at < records.length; at += size) {
+    const some = records.slice(at, at + size)
+    pieces.push({
+      ...piece,
+      from: piece.from + at,
+      envelope: { ...piece.envelope, recordCount: some.length, batch: RecordBatch.fromRecords(some) }
+    })
+  }
+  return pieces
 }
 
 /** Sets when a parked record may be replayed: by SQS's own delay as far as that reaches, beyond it by `notBefore`. */
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
@@ -89,36 +111,44 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const endsAt = now + budgetMs
-      const errors: Array<FallbackQueueError | undefined> = parcels.map(() => undefined)
+      const unstored: ReadonlyArray<Array<Unstored>> = parcels.map(() => [])
+      const refuse = ({ envelope, from, parcel }: Piece, error: FallbackQueueError) =>
+        unstored[parcel]?.push({ from, count: envelope.recordCount, error })
+      const all: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
+        envelope: delayed(envelope, delayMs, now),
+        firstId,
+        parcel,
+        from: 0
+      }))
       const limits = yield* Effect.either(
         Effect.retry(queue.limits, {
           while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
           schedule: retryLimits
         })
       )
-      if (Either.isLeft(limits)) return parcels.map(() => limits.left)
+      if (Either.isLeft(limits)) {
+        for (const piece of all) refuse(piece, limits.left)
+        return unstored
+      }
       const limit = Math.min(limits.right.maximumMessageBytes, maximumBatchBytes)
       if (packer?.limit !== limit) packer = { limit, packer: makePacker(limit) }
       const delaySeconds = Math.min(longestDelaySeconds, Math.ceil(delayMs / 1000))
       const messages: Array<Packed<Piece>> = []
-      let pieces: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
-        envelope: delayed(envelope, delayMs, now),
-        firstId,
-        parcel
-      }))
+      let pieces = all
       while (pieces.length > 0) {
         const { packed, tooLarge } = yield* packer.packer.pack(pieces)
         messages.push(...packed)
         pieces = tooLarge.flatMap(({ bytes, item }) => {
-          const smaller = halves(item)
-          if (smaller === undefined) errors[item.parcel] = tooLargeError(queue.name, bytes, limit)
+          const smaller = cut(item, Math.ceil(bytes / limit))
+          if (smaller === undefined) refuse(item, tooLargeError(queue.name, bytes, limit))
           return smaller ?? []
         })
       }
-      // A parcel that cannot be stored whole is not stored at all: its caller is told that it failed.
-      const storable = messages.filter(message => message.items.some(({ parcel }) => errors[parcel] === undefined))
+      const stuck = whole ? unstored.flat()[0] : undefined
+      if (stuck !== undefined)
+        return all.map(piece => [{ from: 0, count: piece.envelope.recordCount, error: stuck.error }])
       yield* Effect.forEach(
-        groupBySize(storable, message => message.bytes, limit),
+        groupBySize(messages, message => message.bytes, limit),
         group =>
           Effect.map(
             storeCall(
@@ -128,13 +158,14 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
             results => {
               results.forEach((error, index) => {
                 if (error === undefined) return
-                for (const { parcel } of group[index]?.items ?? []) errors[parcel] = error
+                for (const piece of group[index]?.items ?? []) refuse(piece, error)
               })
             }
           ),
         { concurrency, discard: true }
       )
-      return errors
+      for (const some of unstored) some.sort((a, b) => a.from - b.from)
+      return unstored
     })
 }
 
