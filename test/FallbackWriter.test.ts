@@ -6,7 +6,7 @@ import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
 import { makePark, type Unstored } from "../src/internal/park.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
-import { batchOf } from "./support/batches.ts"
+import { batchOf, noise } from "./support/batches.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
 
 const envelope = (batch: Uint8Array, recordCount: number): Envelope.Envelope => ({
@@ -23,14 +23,6 @@ const envelope = (batch: Uint8Array, recordCount: number): Envelope.Envelope => 
   recordCount,
   batch
 })
-
-const noise = (bytes: number, seed: number): Uint8Array => {
-  let state = seed
-  return Uint8Array.from({ length: bytes }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state >>> 24
-  })
-}
 
 describe("park", () => {
   it("sends again exactly the entries SQS refused (Failed[] entries)", () =>

@@ -7,10 +7,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import type { ClaimCheckError, Service as Claims } from "../ClaimCheck.ts"
 import type { Envelope } from "../Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueEntry } from "../FallbackQueue.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import { makePacker, type Packable, type Packed, type Packer } from "./pack.ts"
+import { type Sent, store } from "./claims.ts"
+import { attributesOf, makePacker, type Packable, type Packed, type Packer, type TooLarge } from "./pack.ts"
 import { groupBySize, maximumBatchBytes } from "./sqsSize.ts"
 
 /** The longest delay SQS takes with a message, seconds. */
@@ -19,9 +21,15 @@ const longestDelaySeconds = 900
 const pauseMs = { first: 50, most: 1000 }
 /** Calls in flight per store. */
 const concurrency = 4
+/** Objects on their way into the claim check per store: each is held in memory. */
+const claimConcurrency = 2
+/** Tries of a pointer whose object is durable, ms. */
+const pointerBudgetMs = 2000
 
 export interface ParkOptions {
   readonly queue: Queue
+  /** Takes the records no message can hold; without it they are not stored. */
+  readonly claims?: Claims | undefined
   /** How long to go on trying, ms. */
   readonly budgetMs: number
   /**
@@ -37,7 +45,7 @@ export interface ParkOptions {
 export interface Unstored {
   readonly from: number
   readonly count: number
-  readonly error: FallbackQueueError
+  readonly error: FallbackQueueError | ClaimCheckError
 }
 
 /** Parks envelopes. For each parcel, in order: what of it is not durable, by ascending index; nothing when all is. */
@@ -75,20 +83,21 @@ const cut = (piece: Piece, parts: number): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
     Effect.gen(function* () {
       let left = entries.map((entry, index) => ({ entry, index }))
-      const errors: Array<FallbackQueueError | undefined> = entries.map(() => undefined)
+      const sent: Array<Sent> = entries.map(() => ({ error: undefined, maybeStored: false }))
       let pause = pauseMs.first
       while (true) {
         const result = yield* Effect.either(queue.send(left.map(({ entry }) => entry)))
         left = left.filter(({ index }, position) => {
           const outcome = Either.isRight(result) ? result.right[position] : undefined
+          const before = sent[index]?.maybeStored === true
           if (outcome?._tag === "Stored") {
-            errors[index] = undefined
+            sent[index] = { error: undefined, maybeStored: false }
             return false
           }
           const error = Either.isLeft(result)
@@ -96,12 +105,13 @@ export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOpti
             : outcome?._tag === "Refused"
               ? outcome.error
               : unanswered(queue.name)
-          errors[index] = error
+          sent[index] = { error, maybeStored: before || error.reason === "Unknown" }
           return error.retryable
         })
         const now = yield* Clock.currentTimeMillis
-        if (left.length === 0 || now + pause >= endsAt) return errors
-        for (const { entry, index } of left) if (errors[index]?.reason === "Unknown") onUnknown?.(entry.recordCount)
+        if (left.length === 0 || now + pause >= endsAt) return sent
+        for (const { entry, index } of left)
+          if (sent[index]?.error?.reason === "Unknown") onUnknown?.(entry.recordCount)
         yield* Effect.sleep(pause)
         pause = Math.min(pause * 2, pauseMs.most)
       }
@@ -112,7 +122,7 @@ export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOpti
       const now = yield* Clock.currentTimeMillis
       const endsAt = now + budgetMs
       const unstored: ReadonlyArray<Array<Unstored>> = parcels.map(() => [])
-      const refuse = ({ envelope, from, parcel }: Piece, error: FallbackQueueError) =>
+      const refuse = ({ envelope, from, parcel }: Piece, error: FallbackQueueError | ClaimCheckError) =>
         unstored[parcel]?.push({ from, count: envelope.recordCount, error })
       const all: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
         envelope: delayed(envelope, delayMs, now),
@@ -134,20 +144,24 @@ export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOpti
       if (packer?.limit !== limit) packer = { limit, packer: makePacker(limit) }
       const delaySeconds = Math.min(longestDelaySeconds, Math.ceil(delayMs / 1000))
       const messages: Array<Packed<Piece>> = []
+      const oversized: Array<TooLarge<Piece>> = []
       let pieces = all
       while (pieces.length > 0) {
         const { packed, tooLarge } = yield* packer.packer.pack(pieces)
         messages.push(...packed)
-        pieces = tooLarge.flatMap(({ bytes, item }) => {
-          const smaller = cut(item, Math.ceil(bytes / limit))
-          if (smaller === undefined) refuse(item, tooLargeError(queue.name, bytes, limit))
-          return smaller ?? []
+        // Cut as long as that helps: only what is too large by itself needs a second store to be there.
+        pieces = tooLarge.flatMap(one => {
+          const smaller = cut(one.item, Math.ceil(one.bytes / limit))
+          if (smaller !== undefined) return smaller
+          if (claims === undefined) refuse(one.item, tooLargeError(queue.name, one.bytes, limit))
+          else oversized.push(one)
+          return []
         })
       }
       const stuck = whole ? unstored.flat()[0] : undefined
       if (stuck !== undefined)
         return all.map(piece => [{ from: 0, count: piece.envelope.recordCount, error: stuck.error }])
-      yield* Effect.forEach(
+      const storeMessages = Effect.forEach(
         groupBySize(messages, message => message.bytes, limit),
         group =>
           Effect.map(
@@ -155,8 +169,8 @@ export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOpti
               group.map(({ attributes, body, recordCount }) => ({ attributes, body, delaySeconds, recordCount })),
               endsAt
             ),
-            results => {
-              results.forEach((error, index) => {
+            sent => {
+              sent.forEach(({ error }, index) => {
                 if (error === undefined) return
                 for (const piece of group[index]?.items ?? []) refuse(piece, error)
               })
@@ -164,6 +178,24 @@ export const makePark = ({ budgetMs, onUnknown, queue, whole = false }: ParkOpti
           ),
         { concurrency, discard: true }
       )
+      const sendPointer = (item: Piece) => (body: string) =>
+        Effect.gen(function* () {
+          const { recordCount } = item.envelope
+          // The upload may have used up the budget; the pointer is worth a few tries all the same.
+          const until = Math.max(endsAt, (yield* Clock.currentTimeMillis) + pointerBudgetMs)
+          const entry = { attributes: attributesOf([item]), body, delaySeconds, recordCount }
+          const [sent] = yield* storeCall([entry], until)
+          return sent ?? { error: unanswered(queue.name), maybeStored: true }
+        })
+      const storeClaims = Effect.forEach(
+        claims === undefined ? [] : oversized.map(one => ({ ...one, claims })),
+        ({ claims, item, pack }) =>
+          Effect.map(store(claims, item.envelope, pack, budgetMs, sendPointer(item)), error => {
+            if (error !== undefined) refuse(item, error)
+          }),
+        { concurrency: claimConcurrency, discard: true }
+      )
+      yield* Effect.all([storeMessages, storeClaims], { concurrency: "unbounded", discard: true })
       for (const some of unstored) some.sort((a, b) => a.from - b.from)
       return unstored
     })

@@ -16,3 +16,12 @@ export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp
   writeChecksum(bytes)
   return bytes
 }
+
+/** Bytes that do not compress, the same for the same seed. */
+export const noise = (bytes: number, seed: number): Uint8Array => {
+  let state = seed
+  return Uint8Array.from({ length: bytes }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 24
+  })
+}
