@@ -1,11 +1,15 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as TestContext from "effect/TestContext"
+import * as MemoryClaims from "../src/ClaimCheck/Memory.ts"
 import * as Envelope from "../src/Envelope.ts"
+import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
+import * as FallbackWriter from "../src/FallbackWriter.ts"
 import * as ClaimPointer from "../src/internal/claimPointer.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
-import { noise } from "./support/batches.ts"
+import { envelopeOf, noise } from "./support/batches.ts"
 import { advance, advanceUntil, type Harness, type HarnessOptions, harness, onTestClock } from "./support/doubles.ts"
 
 const large = noise(400_000, 1)
@@ -80,25 +84,44 @@ describe("a record no message can hold", () => {
       })
     ))
 
-  it("is not diverted before its object is durable, nor before its pointer is", () =>
+  it("is settled after its object and then its pointer are durable; small ones do not wait for it", () =>
     onTestClock(
       Effect.gen(function* () {
-        const h = yield* start()
-        yield* kafkaIs(h, false)
-        h.claims.script("put", { _tag: "Hang" })
-        let told = 0
-        h.spillway.offer({ topic: "events", value: large }, () => told++)
-        yield* advance(5000)
-        assert.deepEqual([told, h.parked().length], [0, 0])
+        const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
+        const claims = MemoryClaims.make()
+        const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 60_000, claims })
+        yield* Effect.forkScoped(Effect.interruptible(writer.run))
+        const told: Array<string> = []
+        const divert = (name: string, value: Uint8Array | string) =>
+          writer.divert({
+            envelope: envelopeOf([{ value }]),
+            firstId: name,
+            settle: refused => told.push(`${name} ${refused.length === 0 ? "diverted" : "refused"}`)
+          })
+        claims.script("put", { _tag: "Hang" }, { _tag: "Hang" })
+        for (const name of ["one", "two", "three"]) divert(name, noise(1_200_000, 5))
+        yield* advanceUntil("the uploads", () => claims.calls.put === 2)
+        divert("small", "v")
+        yield* advanceUntil("the small one", () => told.length === 1)
+        assert.deepEqual(told, ["small diverted"])
+        assert.deepEqual([claims.objects.size, claims.calls.put], [0, 2])
 
-        const pointed = yield* start()
-        yield* kafkaIs(pointed, false)
-        pointed.queue.script("send", { _tag: "Hang" })
-        let pointerTold = 0
-        pointed.spillway.offer({ topic: "events", value: large }, () => pointerTold++)
-        yield* advanceUntil("the object", () => pointed.claims.objects.size === 1)
-        yield* advance(5000)
-        assert.equal(pointerTold, 0)
+        const other = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 60_000, claims })
+        yield* Effect.forkScoped(Effect.interruptible(other.run))
+        let messages = -1
+        queue.script("send", { _tag: "Fail", reason: "Unavailable" })
+        other.divert({
+          envelope: envelopeOf([{ value: noise(400_000, 6) }]),
+          firstId: "pointed",
+          settle: refused => {
+            messages = Effect.runSync(Effect.provide(queue.messages, TestContext.TestContext)).length
+            told.push(`pointed ${refused.length === 0 ? "diverted" : "refused"}`)
+          }
+        })
+        yield* advanceUntil("the object", () => claims.objects.size === 1)
+        assert.deepEqual(told, ["small diverted"])
+        yield* advanceUntil("the pointer", () => told.length === 2)
+        assert.deepEqual([told[1], messages], ["pointed diverted", 2])
       })
     ))
 
@@ -122,14 +145,6 @@ describe("a record no message can hold", () => {
           reasons.some(reason => reason.includes("too large for a queue message: Unavailable")),
           reasons.join()
         )
-        h.claims.setDown(undefined)
-        h.claims.script("put", { _tag: "Hang" })
-        h.spillway.offer({ topic: "events", value: huge }, () => undefined)
-        const before = h.spillway.status().accounting.diverted
-        h.spillway.offer({ topic: "events", value: "small" }, () => undefined)
-        yield* advanceUntil("the small one", () => h.spillway.status().accounting.diverted > before, {
-          withinMs: 3000
-        })
       })
     ))
 

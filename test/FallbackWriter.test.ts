@@ -6,23 +6,8 @@ import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
 import { makePark, type Unstored } from "../src/internal/park.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
-import { batchOf, noise } from "./support/batches.ts"
+import { envelopeOf, noise } from "./support/batches.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
-
-const envelope = (batch: Uint8Array, recordCount: number): Envelope.Envelope => ({
-  topic: "events",
-  partition: 0,
-  partitionCount: 1,
-  partitionFixed: false,
-  attempts: 0,
-  firstFailureAt: 1,
-  notBefore: 0,
-  lastError: "Availability:TEST",
-  origin: "test",
-  traceParent: "",
-  recordCount,
-  batch
-})
 
 describe("park", () => {
   it("sends again exactly the entries SQS refused (Failed[] entries)", () =>
@@ -32,7 +17,7 @@ describe("park", () => {
         const park = makePark({ queue, budgetMs: 5000 })
         // Incompressible, so that each parcel is a message of its own.
         const parcels = Array.from({ length: 4 }, (_, i) => ({
-          envelope: envelope(batchOf([{ value: noise(1000, i + 1) }]), 1),
+          envelope: envelopeOf([{ value: noise(1000, i + 1) }]),
           firstId: `id-${i}`
         }))
         queue.script("limits", { _tag: "Pass" })
@@ -57,7 +42,7 @@ describe("park", () => {
         const queue = MemoryQueue.make({ maximumMessageBytes: 1_048_576 })
         const park = makePark({ queue, budgetMs: 5000 })
         const parcels = Array.from({ length: 3 }, (_, i) => ({
-          envelope: envelope(batchOf([{ value: noise(700_000, i + 1) }]), 1),
+          envelope: envelopeOf([{ value: noise(700_000, i + 1) }]),
           firstId: `id-${i}`
         }))
         queue.script("send", { _tag: "Refuse", indexes: [0], reason: "Invalid" })
@@ -84,7 +69,7 @@ describe("park", () => {
         const records = Array.from({ length: 20 }, (_, i) => ({ value: noise(50_000, i + 1) }))
         let errors: ReadonlyArray<unknown> | undefined
         yield* Effect.fork(
-          Effect.map(park([{ envelope: envelope(batchOf(records), 20), firstId: "first" }], 0), result => {
+          Effect.map(park([{ envelope: envelopeOf(records), firstId: "first" }], 0), result => {
             errors = result
           })
         )
@@ -114,14 +99,14 @@ describe("park", () => {
     })
 
   const oversized = [noise(9000, 1), noise(400_000, 2), noise(9000, 3), noise(9000, 4), noise(500_000, 5)]
-  const mixed = () => ({ envelope: envelope(batchOf(oversized.map(value => ({ value }))), 5), firstId: "first" })
+  const mixed = () => ({ envelope: envelopeOf(oversized.map(value => ({ value }))), firstId: "first" })
 
   it("names the records that fit into no message, and stores the others of their batch", () =>
     onTestClock(
       Effect.gen(function* () {
         const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
         const park = makePark({ queue, budgetMs: 5000 })
-        const other = { envelope: envelope(batchOf([{ value: "small" }]), 1), firstId: "other" }
+        const other = { envelope: envelopeOf([{ value: "small" }]), firstId: "other" }
         let unstored: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
         yield* Effect.fork(
           Effect.map(park([mixed(), other], 0), result => {

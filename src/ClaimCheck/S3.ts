@@ -144,7 +144,12 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         const single = Effect.gen(function* () {
           const ChecksumSHA256 = yield* digested(0, bytes)
           const command = () => new S3.PutObjectCommand({ Bucket, Key, Body: bytes, ChecksumSHA256 })
-          yield* again(request("PutObject", abort => client.send(command(), abort)))
+          yield* again(
+            request("PutObject", abort => client.send(command(), abort)).pipe(
+              // An answer without it is not S3's own.
+              Effect.flatMap(({ ETag }) => answered(ETag, "PutObject", "ETag"))
+            )
+          )
         })
 
         const uploadPart = (UploadId: string, Body: Uint8Array, index: number) =>
@@ -174,6 +179,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
               const command = () =>
                 new S3.CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } })
               const answer = yield* again(request("CompleteMultipartUpload", abort => client.send(command(), abort)))
+              yield* answered(answer.ETag, "CompleteMultipartUpload", "ETag")
               const ours = PartDigest.checksumOf(digests)
               if (answer.ChecksumSHA256 !== undefined && answer.ChecksumSHA256 !== ours) {
                 const message = `S3 has ${answer.ChecksumSHA256}, sent was ${ours}`
