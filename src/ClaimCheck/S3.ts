@@ -4,6 +4,7 @@
  */
 import * as S3 from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -48,7 +49,11 @@ const deadlineMarginMs = 500
 const cleanUpMs = 2000
 /** Reads of one part before the message is handed back. */
 const readRetries = 2
-const pauses = Schedule.jittered(Schedule.exponential(50))
+/** Between two tries of one request: at first 50 ms, at most a second. */
+const pauses = Schedule.exponential(50).pipe(
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.seconds(1))),
+  Schedule.jittered
+)
 
 const makeClient = ({ client }: Options): S3.S3Client => {
   const { accessKeyId, secretAccessKey, sessionToken } = client
