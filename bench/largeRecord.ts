@@ -33,7 +33,7 @@ stream:
   producer:
     events:
       output: out
-      retry: { queue_id: parked, after: 0s, wait_time: 1, visibility_timeout: 2m, create: true, claim_check: { bucket: claims } }
+      retry: { queue_id: parked, after: 0s, wait_time: 1, visibility_timeout: 25s, create: true, claim_check: { bucket: claims } }
 kafka: { connection: { default: { brokers: "${brokers.join(",")}", request_timeout: 20s } } }
 cloud:
   aws:

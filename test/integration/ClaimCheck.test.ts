@@ -22,11 +22,11 @@ const sha256 = (bytes: Uint8Array | null) =>
 const configuration = (brokers: ReadonlyArray<string>, endpoint: string): string => `
 stream:
   output:
-    out: { connection: default, topic: events, write_timeout: 5s, max_record_bytes: 32MiB }
+    out: { connection: default, topic: events, write_timeout: 3s, max_record_bytes: 32MiB }
   producer:
     events:
       output: out
-      retry: { queue_id: parked, after: 0s, wait_time: 1, visibility_timeout: 30s, create: true, claim_check: { bucket: claims, prefix: large } }
+      retry: { queue_id: parked, after: 0s, wait_time: 1, visibility_timeout: 5s, create: true, claim_check: { bucket: claims, prefix: large } }
 kafka: { connection: { default: { brokers: "${brokers.join(",")}" } } }
 cloud:
   aws:
