@@ -5,16 +5,15 @@
  *     bun bench/main.ts --quick --only offer --only kafkajs --size 200 --json
  *     bun bench/main.ts --runtime deno       Spillway's own rows once more on Deno
  */
-import { spawn } from "node:child_process"
 import { cpus, totalmem } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { guardProcess, releaseProcess } from "../test/support/Guard.ts"
 import { kafkaVersion } from "../test/support/Jars.ts"
 import * as Kafka from "../test/support/Kafka.ts"
 import { runCommand } from "../test/support/runCommand.ts"
 import { type BenchResult, type Sample, summarize, table } from "./report.ts"
 import type { Job, Measured } from "./window.ts"
+import { withSqs } from "./withSqs.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -75,25 +74,6 @@ const runContender = async (contender: Contender, job: Job): Promise<Measured> =
   const { args, file } = commandOf(contender.runtime)
   const { stdout } = await runCommand({ file, args: [...args, JSON.stringify(job)] }, { deadlineMs: 180_000 })
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "")
-}
-
-/** fauxqs, alone in a process; it ends when its standard input does. */
-const withSqs = async <A>(use: (endpoint: string) => Promise<A>): Promise<A> => {
-  const child = spawn(process.execPath, [here("sqsServer.ts")], { stdio: ["pipe", "pipe", "inherit"] })
-  if (child.pid !== undefined) guardProcess(child.pid)
-  const ended = new Promise<void>(resolve => child.once("exit", () => resolve()))
-  try {
-    const endpoint = await new Promise<string>((resolve, reject) => {
-      child.once("error", reject)
-      child.stdout.once("data", (chunk: Buffer) => resolve(chunk.toString("utf8").trim()))
-      child.once("exit", code => reject(new Error(`the SQS server ended with ${code}`)))
-    })
-    return await use(endpoint)
-  } finally {
-    child.stdin.end()
-    await ended
-    if (child.pid !== undefined) releaseProcess(child.pid)
-  }
 }
 
 const firstLine = async (file: string, args: ReadonlyArray<string>): Promise<string> => {

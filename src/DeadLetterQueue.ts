@@ -4,12 +4,18 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { ClaimCheckError, Service as Claims } from "./ClaimCheck.ts"
 import * as Envelope from "./Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueMessage } from "./FallbackQueue.ts"
+import { store } from "./internal/claims.ts"
+import { attributeBytes, maximumBatchBytes } from "./internal/sqsSize.ts"
 
 /** Why a record is here. */
 export interface Cause {
-  /** Kafka's error name, `MAX_ATTEMPTS`, `CORRUPT_MESSAGE_BODY` or `FOREIGN_MESSAGE_BODY`. */
+  /**
+   * Kafka's error name, `MAX_ATTEMPTS`, `CORRUPT_MESSAGE_BODY`, `FOREIGN_MESSAGE_BODY`, or of a pointer whose object is
+   * gone or damaged: `CLAIM_NOT_FOUND`, `CLAIM_CORRUPT`.
+   */
   readonly reason: string
   readonly errorClass: string
   readonly message: string
@@ -18,7 +24,11 @@ export interface Cause {
 export interface Service {
   readonly name: string
   /** Stores a record batch. Once this succeeds it is durable there. */
-  readonly put: (envelope: Envelope.Envelope, firstId: string, cause: Cause) => Effect.Effect<void, FallbackQueueError>
+  readonly put: (
+    envelope: Envelope.Envelope,
+    firstId: string,
+    cause: Cause
+  ) => Effect.Effect<void, FallbackQueueError | ClaimCheckError>
   /** Stores a message of the fallback queue that cannot be read, its body untouched. */
   readonly putMessage: (message: QueueMessage, cause: Cause) => Effect.Effect<void, FallbackQueueError>
 }
@@ -30,7 +40,11 @@ const readable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?").sl
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
-export const make = (queue: Queue): Service => {
+/** How long a record that needs the claim check may take to get there, ms; a large one gets more, by its size. */
+const claimBudgetMs = 10_000
+
+/** `claims` takes the records no message of `queue` can hold; without it they cannot become dead letters. */
+export const make = (queue: Queue, claims?: Claims): Service => {
   const send = (body: string, attributes: Readonly<Record<string, string>>) =>
     Effect.flatMap(queue.send([{ body, attributes, delaySeconds: 0 }]), ([outcome]) => {
       if (outcome?._tag === "Stored") return Effect.void
@@ -57,8 +71,9 @@ export const make = (queue: Queue): Service => {
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const lastError = `${cause.errorClass}:${cause.reason}`
-        const body = yield* Envelope.toBody(Envelope.encode([{ ...envelope, lastError }]))
-        yield* send(body, {
+        const buried = { ...envelope, lastError, notBefore: 0 }
+        const pack = yield* Envelope.compress(Envelope.encode([buried]))
+        const attributes = {
           "spillway-version": String(Envelope.packVersion),
           "spillway-topic": readable(envelope.topic),
           "spillway-records": String(envelope.recordCount),
@@ -67,7 +82,18 @@ export const make = (queue: Queue): Service => {
           "spillway-first-failure": iso(envelope.firstFailureAt),
           "spillway-last-failure": iso(now),
           ...why(cause)
-        })
+        }
+        const bytes = Envelope.bodyLength(pack.length) + attributeBytes(attributes)
+        if (claims === undefined || bytes <= Math.min((yield* queue.limits).maximumMessageBytes, maximumBatchBytes)) {
+          return yield* send(Envelope.bodyOf(pack), attributes)
+        }
+        const error = yield* store(claims, buried, pack, claimBudgetMs, body =>
+          Effect.match(send(body, attributes), {
+            onSuccess: () => ({ error: undefined, maybeStored: false }),
+            onFailure: error => ({ error, maybeStored: error.reason === "Unknown" })
+          })
+        )
+        if (error !== undefined) return yield* error
       }),
     putMessage: (message, cause) =>
       send(message.body, { ...why(cause), "spillway-message-id": readable(message.messageId) })

@@ -6,6 +6,7 @@ import { hostname } from "node:os"
 import process from "node:process"
 import * as Redacted from "effect/Redacted"
 import type { KafkaConnectionConfig, SaslConfig, TlsConfig } from "./AppConfig.ts"
+import * as S3 from "./ClaimCheck/S3.ts"
 import * as Sqs from "./FallbackQueue/Sqs.ts"
 import * as KafkaJs from "./KafkaClient/KafkaJs.ts"
 import type { Drivers } from "./Spillway.ts"
@@ -50,10 +51,11 @@ export const kafkaOptions = ({ sasl, tls, ...connection }: KafkaConnectionConfig
   sasl: sasl === undefined ? undefined : saslOf(sasl)
 })
 
-/** Kafka and SQS. Neither is contacted before it is needed. */
+/** Kafka, SQS and S3. None is contacted before it is needed. */
 export const live: Drivers = {
   kafka: connection => KafkaJs.make(kafkaOptions(connection)),
-  queue: options => Sqs.make(options)
+  queue: options => Sqs.make(options),
+  claims: options => S3.make(options)
 }
 
 /** A name for this run of this process, kept in what it parks: host, process id and four random bytes. */

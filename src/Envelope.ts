@@ -295,9 +295,15 @@ export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>,
     })
   })
 
+/** Characters of a message body that carries a pack of so many bytes. */
+export const bodyLength = (packBytes: number): number => Math.ceil(packBytes / 3) * 4
+
+/** The SQS message body of a pack as it is, compressed or not. */
+export const bodyOf = (pack: Uint8Array): string =>
+  Buffer.from(pack.buffer, pack.byteOffset, pack.byteLength).toString("base64")
+
 /** The SQS message body of a pack made by `encode`. */
-export const toBody = (pack: Uint8Array): Effect.Effect<string> =>
-  Effect.map(compress(pack), bytes => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"))
+export const toBody = (pack: Uint8Array): Effect.Effect<string> => Effect.map(compress(pack), bodyOf)
 
 /** True when `body` claims to be one of ours, whole or broken. */
 export const isPackBody = (body: string): boolean => body.startsWith(bodyPrefix)

@@ -6,19 +6,28 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import type { Service as Claims } from "./ClaimCheck.ts"
 import type { Envelope } from "./Envelope.ts"
 import type { Service as Queue } from "./FallbackQueue.ts"
 import { makePark } from "./internal/park.ts"
-import { makeSignal } from "./internal/signal.ts"
+import { makeSignal, type Signal } from "./internal/signal.ts"
+import { maximumBatchBytes } from "./internal/sqsSize.ts"
 import { PublishError } from "./Receipt.ts"
+
+/** Records of a batch that are not durable: `count` of them from the one with index `from` on. */
+export interface Refused {
+  readonly from: number
+  readonly count: number
+  readonly error: PublishError
+}
 
 /** One record batch to park. */
 export interface Parcel {
   readonly envelope: Envelope
   /** For the message's readable attributes. */
   readonly firstId: string
-  /** Told exactly once: undefined when it is durable, else why it is not. */
-  readonly settle: (error: PublishError | undefined) => void
+  /** Told exactly once: every record is durable but for these, in order. */
+  readonly settle: (refused: ReadonlyArray<Refused>) => void
 }
 
 /** What it is doing, for health and metrics. */
@@ -27,6 +36,8 @@ export interface Status {
   readonly state: "up" | "down"
   /** Empty while up. */
   readonly reason: string
+  /** Why the claim check took no record when it was last needed; empty when it did. */
+  readonly claimFault: string
   /** Record batches and bytes not yet durable. */
   readonly pending: number
   readonly pendingBytes: number
@@ -51,10 +62,14 @@ export interface Options {
   readonly afterMs: number
   /** How long to go on trying to store a batch before its callers are told, ms. */
   readonly budgetMs: number
+  /** Takes the records no message can hold. */
+  readonly claims?: Claims | undefined
 }
 
 /** Stores under way at the same time; what comes meanwhile is collected for the next. */
 const concurrency = 4
+/** The same for batches no message may hold: few, for their memory, and apart, so that no other waits for an upload. */
+const largeConcurrency = 2
 
 export const make = (queue: Queue, options: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -64,19 +79,21 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     const onUnknown = (records: number) => {
       storedTwice += records
     }
-    const park = makePark({ queue, budgetMs: options.budgetMs, onUnknown })
-    const work = makeSignal()
-    let pending: Array<Parcel> = []
+    const park = makePark({ queue, claims: options.claims, budgetMs: options.budgetMs, onUnknown })
+    const small = makeTray(concurrency)
+    const large = makeTray(largeConcurrency)
     let count = 0
     let bytes = 0
-    let running = 0
     let reason = ""
+    let claimFault = ""
 
-    const tell = (parcel: Parcel, error: PublishError | undefined) => {
+    const tell = (parcel: Parcel, refused: ReadonlyArray<Refused>) => {
       count--
       bytes -= parcel.envelope.batch.length
-      parcel.settle(error)
+      parcel.settle(refused)
     }
+    const tellAll = (parcel: Parcel, error: PublishError) =>
+      tell(parcel, [{ from: 0, count: parcel.envelope.recordCount, error }])
     const failure = (message: string, cause?: unknown) =>
       new PublishError({
         reason: "FallbackUnavailable",
@@ -84,27 +101,36 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         cause
       })
 
-    const store = (parcels: ReadonlyArray<Parcel>) => {
+    const store = (parcels: ReadonlyArray<Parcel>, tray: Tray) => {
       const untold = new Set(parcels)
       return park(parcels, options.afterMs).pipe(
-        Effect.tap(errors =>
+        Effect.tap(unstored =>
           Effect.sync(() => {
             // A record the queue cannot take is no fault of the queue.
-            const first = errors.find(error => error !== undefined && error.reason !== "Invalid")
-            reason = first === undefined ? "" : `${first.reason}: ${first.message}`
+            const errors = unstored.flatMap(some => some.map(({ error }) => error))
+            const say = (tag: (typeof errors)[number]["_tag"]) => {
+              const first = errors.find(({ _tag, reason }) => _tag === tag && reason !== "Invalid")
+              return first === undefined ? "" : `${first.reason}: ${first.message}`
+            }
+            reason = say("FallbackQueueError")
+            // Other parcels say nothing of it.
+            if (tray === large) claimFault = say("ClaimCheckError")
             parcels.forEach((parcel, index) => {
               untold.delete(parcel)
-              const error = errors[index]
-              tell(parcel, error === undefined ? undefined : failure(error.message, error))
+              const refused = unstored[index] ?? []
+              tell(
+                parcel,
+                refused.map(one => ({ ...one, error: failure(one.error.message, one.error) }))
+              )
             })
           })
         ),
         // Interrupted, or a defect: nobody else holds these records, so their callers must hear of it.
         Effect.ensuring(
           Effect.sync(() => {
-            for (const parcel of untold) tell(parcel, failure("the store was interrupted"))
-            running--
-            work.notify()
+            for (const parcel of untold) tellAll(parcel, failure("the store was interrupted"))
+            tray.running--
+            tray.work.notify()
           })
         )
       )
@@ -112,36 +138,57 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        for (const parcel of pending.splice(0)) tell(parcel, failure("it was closed before it was asked"))
+        for (const parcel of [...small.pending.splice(0), ...large.pending.splice(0)])
+          tellAll(parcel, failure("it was closed before it was asked"))
       })
     )
 
-    const run = Effect.forever(
-      Effect.gen(function* () {
-        if (pending.length === 0 || running >= concurrency) yield* work.wait
-        if (pending.length === 0 || running >= concurrency) return
-        yield* Effect.sleep(options.collectMs)
-        const parcels = pending
-        pending = []
-        running++
-        start(store(parcels))
-      })
-    )
+    const run = (tray: Tray) =>
+      Effect.forever(
+        Effect.gen(function* () {
+          if (!tray.ready) yield* tray.work.wait
+          if (!tray.ready) return
+          yield* Effect.sleep(options.collectMs)
+          // Large ones one by one: each is told as soon as it is durable.
+          const parcels = tray.pending.splice(0, tray === large ? 1 : tray.pending.length)
+          tray.running++
+          start(store(parcels, tray))
+        })
+      )
 
     return {
       divert: parcel => {
         count++
         bytes += parcel.envelope.batch.length
-        pending.push(parcel)
-        work.notify()
+        const tray = parcel.envelope.batch.length > maximumBatchBytes ? large : small
+        tray.pending.push(parcel)
+        tray.work.notify()
       },
       status: () => ({
         state: reason === "" ? "up" : "down",
         reason,
+        claimFault,
         pending: count,
         pendingBytes: bytes,
         storedTwice
       }),
-      run
+      run: Effect.zipRight(Effect.all([run(small), run(large)], { concurrency: "unbounded" }), Effect.never)
     }
   })
+
+/** What waits to be stored, and how much of it is under way. */
+interface Tray {
+  readonly pending: Array<Parcel>
+  readonly work: Signal
+  readonly ready: boolean
+  running: number
+}
+
+const makeTray = (most: number): Tray => ({
+  pending: [],
+  work: makeSignal(),
+  running: 0,
+  get ready() {
+    return this.pending.length > 0 && this.running < most
+  }
+})

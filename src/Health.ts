@@ -24,6 +24,8 @@ export interface Evidence {
     readonly openPartitions: number
     /** Fallback queues of the connection's topics; `fault` is empty when the queue answers. */
     readonly queues: ReadonlyArray<{ readonly name: string; readonly fault: string }>
+    /** Why claim checks took no record when they were last needed. */
+    readonly claimFaults: ReadonlyArray<string>
     /** Topics without any fallback queue. */
     readonly unprotected: ReadonlyArray<string>
   }>
@@ -42,7 +44,7 @@ export const judge = (evidence: Evidence): Health => {
   if (evidence.closed) add("refusing", "shutting down")
   if (evidence.bufferFull) add("refusing", "the buffer is full")
   for (const connection of evidence.connections) {
-    const { breaker, name, openPartitions, queues, unknownTopics, unprotected } = connection
+    const { breaker, claimFaults, name, openPartitions, queues, unknownTopics, unprotected } = connection
     const faulty = queues.filter(queue => queue.fault !== "")
     for (const queue of faulty) add("degraded", `fallback queue ${queue.name}: ${queue.fault}`)
     if (breaker.state !== "closed") {
@@ -51,6 +53,7 @@ export const judge = (evidence: Evidence): Health => {
         nowhere ? "refusing" : "degraded",
         `Kafka connection ${name}: circuit breaker ${breaker.state}: ${breaker.reason}`
       )
+      for (const fault of claimFaults) add("degraded", `records too large for a queue message: ${fault}`)
       if (!nowhere && unprotected.length > 0) add("degraded", `no fallback queue for ${unprotected.join(", ")}`)
     } else if (unknownTopics.length > 0) {
       add("degraded", `Kafka connection ${name}: partitions not known yet of ${unknownTopics.join(", ")}`)

@@ -121,8 +121,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const metadataDone = makeSignal()
     const settled = makeSignal()
 
-    const finished = (batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed") => {
-      accumulator.finished(batch, how)
+    const finished = (batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed", records?: number) => {
+      accumulator.finished(batch, how, records)
       if (accumulator.records === 0) settled.notify()
     }
 
@@ -130,6 +130,25 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       batch.settled = true
       finished(batch, error.rejected ? "rejected" : "failed")
       batch.fail(error)
+    }
+
+    /** The fallback's answer to a batch: everything in it is durable but for what was refused. */
+    const parked = (batch: Batch, refused: ReadonlyArray<FallbackWriter.Refused>) => {
+      const durable = (from: number, to: number) => {
+        if (to <= from) return
+        const bytes = Math.round((batch.bytes.length * (to - from)) / batch.recordCount)
+        dependencies.onDiverted?.(to - from, bytes, now() - batch.openedAt)
+        finished(batch, "diverted", to - from)
+        batch.succeed("diverted", -1n, from, to)
+      }
+      let at = 0
+      for (const { count, error, from } of refused) {
+        durable(at, from)
+        at = from + count
+        finished(batch, error.rejected ? "rejected" : "failed", count)
+        batch.fail(error, from, at)
+      }
+      durable(at, batch.recordCount)
     }
 
     /** Hands a batch, already out of Kafka's way, to the fallback. It stays counted as in memory until that answers. */
@@ -158,12 +177,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
-        settle: error => {
-          if (error !== undefined) return reject(batch, error)
-          dependencies.onDiverted?.(batch.recordCount, batch.bytes.length, now() - batch.openedAt)
-          finished(batch, "diverted")
-          batch.succeed("diverted", -1n)
-        }
+        settle: refused => parked(batch, refused)
       })
     }
 

@@ -9,11 +9,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Service as BreakerService } from "./CircuitBreaker.ts"
+import type { Claim, ClaimCheckError, Service as Claims } from "./ClaimCheck.ts"
 import type { Service as DeadLetters } from "./DeadLetterQueue.ts"
 import * as Envelope from "./Envelope.ts"
 import type { FallbackQueueError, Service as Queue, QueueMessage } from "./FallbackQueue.ts"
 import { BatchBuilder, idHeaderPrefix } from "./internal/batchBuilder.ts"
 import { BufferPool } from "./internal/bufferPool.ts"
+import * as ClaimPointer from "./internal/claimPointer.ts"
+import { discard } from "./internal/claims.ts"
 import { type Unmarshaller, unmarshal } from "./internal/gosoline.ts"
 import { isDivisible } from "./internal/kafkaErrors.ts"
 import { Pacer } from "./internal/pacer.ts"
@@ -46,6 +49,8 @@ export interface Options {
 
 export interface Dependencies {
   readonly queue: Queue
+  /** Where pointers lead; without it they are left to an instance that has one. */
+  readonly claims?: Claims | undefined
   readonly deadLetters: DeadLetters
   readonly kafka: KafkaService
   readonly breaker: BreakerService
@@ -112,7 +117,7 @@ type Fate =
 
 export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service> =>
   Effect.sync(() => {
-    const { breaker, deadLetters, kafka, pressed, queue } = dependencies
+    const { breaker, claims, deadLetters, kafka, pressed, queue } = dependencies
     const counters: Counters = {
       receives: 0,
       messages: 0,
@@ -125,7 +130,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const pacer = new Pacer(options.rate)
     const park = makePark({
       queue,
+      claims,
       budgetMs: parkBudgetMs,
+      whole: true,
       onUnknown: records => {
         counters.unknown += records
       }
@@ -312,20 +319,30 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           envelopes.map(envelope => ({ envelope, firstId: firstIdOf(envelope) })),
           delayMs
         ),
-        errors => {
-          const stored = envelopes.filter((_, index) => errors[index] === undefined)
-          if (stored.length === envelopes.length) {
-            counters.reparked += recordsOf(stored)
-            return true
-          }
+        unstored => {
+          const missing = unstored.flat().reduce((sum, { count }) => sum + count, 0)
+          const stored = recordsOf(envelopes) - missing
+          if (missing === 0) counters.reparked += stored
           // Those are in the queue twice now.
-          counters.unknown += recordsOf(stored)
-          return false
+          else counters.unknown += stored
+          return missing === 0
         }
       )
 
-    /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
-    const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) => {
+    /** A message keeps its age through every receive: stored anew, it outlives an outage of any length. */
+    const isOld = (message: QueueMessage) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const { retentionSeconds } = yield* queue.limits
+        return now - message.sentAt > retentionSeconds * 1000 * retentionShare
+      })
+
+    /** Settles every record of a message, then deletes it, and what it points to; or leaves it for later, whole. */
+    const settleAll = (
+      message: QueueMessage,
+      results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>,
+      claim?: Claim
+    ) => {
       const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
       // Records with a place other than this message: when it comes back all the same, each of them is there twice.
       let elsewhere = delivered
@@ -357,23 +374,23 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           }
         }
         if (!settled && again.length === 0) {
-          const now = yield* Clock.currentTimeMillis
-          const { retentionSeconds } = yield* queue.limits
-          // A message keeps its age through every receive: stored anew, it outlives an outage of any length.
-          const old = now - message.sentAt > retentionSeconds * 1000 * retentionShare
-          if (!old || !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
-          return yield* remove(message)
+          const again = (yield* isOld(message)) && (yield* repark(left, 0))
+          return yield* again ? remove(message, claim) : handBack(message, outageVisibilitySeconds)
         }
         if (left.length > 0 && !(yield* repark(left, 0))) return yield* leave
         elsewhere += recordsOf(left)
         if (again.length > 0 && !(yield* repark(again, options.afterMs))) return yield* leave
         elsewhere += recordsOf(again)
-        yield* remove(message)
+        yield* remove(message, claim)
       }).pipe(Effect.tapError(() => comesBack))
     }
 
-    const remove = (message: QueueMessage) =>
-      Effect.retry(queue.delete(message.receiptHandle), { times: 3, while: error => error.retryable })
+    /** The message first: as long as it is there, what it points to must be. */
+    const remove = (message: QueueMessage, claim?: Claim) =>
+      Effect.zipRight(
+        Effect.retry(queue.delete(message.receiptHandle), { times: 3, while: error => error.retryable }),
+        claim === undefined || claims === undefined ? Effect.void : discard(claims, claim)
+      )
 
     /** A message that is no pack of ours: gosoline's, or unreadable. */
     const foreign = (message: QueueMessage, error: Envelope.PackError) =>
@@ -415,9 +432,61 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         yield* remove(message)
       })
 
-    const handle = (message: QueueMessage) =>
+    /** A pointer whose object cannot be had: for good, or for now. */
+    const unclaimed = (message: QueueMessage, { recordCount }: ClaimPointer.ClaimPointer, error: ClaimCheckError) =>
       Effect.gen(function* () {
-        const read = yield* Effect.either(Envelope.fromBody(message.body))
+        if (error.reason === "NotFound" || error.reason === "Corrupt") {
+          const reason = error.reason === "NotFound" ? "CLAIM_NOT_FOUND" : "CLAIM_CORRUPT"
+          yield* deadLetters.putMessage(message, { reason, errorClass: "Permanent", message: error.message })
+          counters.unreadable++
+          counters.deadLettered += recordCount
+          // A damaged object stays: the dead letter points to it.
+          return yield* remove(message)
+        }
+        yield* Effect.logWarning(`retry daemon: ${error.message}`)
+        const { attributes, body } = message
+        const renewed = yield* isOld(message).pipe(
+          Effect.flatMap(old => (old ? queue.send([{ body, attributes, delaySeconds: 0 }]) : Effect.succeed([]))),
+          Effect.map(([outcome]) => outcome?._tag === "Stored")
+        )
+        if (renewed) return yield* remove(message)
+        yield* handBack(message, error.retryable ? outageVisibilitySeconds : visibilitySeconds)
+      })
+
+    /** Fetches what a pointer stands for, once it is due, and replays it. */
+    const claimed = (message: QueueMessage) =>
+      Effect.gen(function* () {
+        const read = ClaimPointer.fromBody(message.body)
+        if (Either.isLeft(read)) return yield* foreign(message, read.left)
+        const pointer = read.right
+        if (claims === undefined) {
+          yield* Effect.logWarning(
+            `retry daemon: a message of ${queue.name} points to ${pointer.claim.key} in bucket ${pointer.claim.bucket}, and no claim check is configured`
+          )
+          return yield* handBack(message, visibilitySeconds)
+        }
+        if (yield* early(message, pointer.notBefore)) return
+        const pack = yield* Effect.either(claims.get(pointer.claim))
+        if (Either.isLeft(pack)) return yield* unclaimed(message, pointer, pack.left)
+        yield* replayPack(message, Envelope.expand(pack.right), pointer.claim)
+      })
+
+    /** Hands a message back that is not due yet; then true. */
+    const early = (message: QueueMessage, due: number) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        if (due <= now) return false
+        yield* handBack(message, Math.min(Math.ceil((due - now) / 1000), longestVisibilitySeconds))
+        return true
+      })
+
+    const replayPack = (
+      message: QueueMessage,
+      pack: Effect.Effect<ReadonlyArray<Envelope.Envelope>, Envelope.PackError>,
+      claim?: Claim
+    ) =>
+      Effect.gen(function* () {
+        const read = yield* Effect.either(pack)
         if (Either.isLeft(read)) return yield* foreign(message, read.left)
         const broken = read.right.find(({ batch }) => Either.isLeft(RecordBatch.info(batch)))
         if (broken !== undefined) {
@@ -426,15 +495,19 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" })
           )
         }
-        const now = yield* Clock.currentTimeMillis
-        const due = Math.max(...read.right.map(({ notBefore }) => notBefore))
-        if (due > now)
-          return yield* handBack(message, Math.min(Math.ceil((due - now) / 1000), longestVisibilitySeconds))
-        yield* settleAll(message, yield* replay(read.right))
-      }).pipe(
-        Effect.catchAll((error: FallbackQueueError) =>
+        if (yield* early(message, Math.max(...read.right.map(({ notBefore }) => notBefore)))) return
+        yield* settleAll(message, yield* replay(read.right), claim)
+      })
+
+    const handle = (message: QueueMessage) =>
+      Effect.suspend(() =>
+        ClaimPointer.isPointerBody(message.body)
+          ? claimed(message)
+          : replayPack(message, Envelope.fromBody(message.body))
+      ).pipe(
+        Effect.catchAll((error: FallbackQueueError | ClaimCheckError) =>
           // It becomes visible again by itself: nothing is lost, some records may be sent twice.
-          Effect.logWarning(`retry daemon: ${error.operation} on ${error.queue}: ${error.message}`)
+          Effect.logWarning(`retry daemon: ${error.message}`)
         ),
         Effect.raceFirst(
           Effect.forever(

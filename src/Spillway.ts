@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as AppConfig from "./AppConfig.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type { Service as Claims } from "./ClaimCheck.ts"
 import * as DeadLetterQueue from "./DeadLetterQueue.ts"
 import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
 import * as FallbackWriter from "./FallbackWriter.ts"
@@ -34,6 +35,12 @@ export interface Drivers {
     readonly create: { readonly deadLetterQueueId: string | undefined } | undefined
     readonly onRequest: (operation: string, billedRequests: number) => void
   }) => Effect.Effect<Queue, never, Scope.Scope>
+  /** Asked for only where the configuration has a claim check. */
+  readonly claims: (options: {
+    readonly bucket: string
+    readonly prefix: string
+    readonly client: AppConfig.S3ClientConfig
+  }) => Effect.Effect<Claims, never, Scope.Scope>
 }
 
 /** One topic with a fallback. */
@@ -126,6 +133,18 @@ interface Fallback {
   readonly probe: Effect.Effect<void>
 }
 
+const claimsOf = (
+  drivers: Drivers,
+  config: AppConfig.AppConfig,
+  claimCheck: AppConfig.ClaimCheckConfig | undefined
+): Effect.Effect<Claims | undefined, never, Scope.Scope> => {
+  if (claimCheck === undefined) return Effect.succeed(undefined)
+  const { bucket, clientName, prefix } = claimCheck
+  const client = config.s3Clients[clientName]
+  if (client === undefined) return Effect.dieMessage(`S3 client ${clientName} is not configured`)
+  return drivers.claims({ bucket, prefix, client })
+}
+
 const makeFallback = (
   drivers: Drivers,
   config: AppConfig.AppConfig,
@@ -155,8 +174,14 @@ const makeFallback = (
       create: retry.create ? { deadLetterQueueId: undefined } : undefined,
       onRequest
     })
-    const deadLetters = DeadLetterQueue.make(buried)
-    const writer = yield* FallbackWriter.make(queue, { collectMs, afterMs: retry.afterMs, budgetMs: fallbackBudgetMs })
+    const claims = yield* claimsOf(drivers, config, retry.claimCheck)
+    const deadLetters = DeadLetterQueue.make(buried, claims)
+    const writer = yield* FallbackWriter.make(queue, {
+      collectMs,
+      afterMs: retry.afterMs,
+      budgetMs: fallbackBudgetMs,
+      claims
+    })
     const daemon = yield* RetryDaemon.make(
       {
         topic: output.topic,
@@ -173,7 +198,7 @@ const makeFallback = (
         unmarshaller: retry.unmarshaller,
         rate: retry.rate
       },
-      { queue, deadLetters, kafka, breaker, pressed }
+      { queue, claims, deadLetters, kafka, breaker, pressed }
     )
     let depth: QueueDepth | undefined
     let fault = ""
@@ -360,6 +385,7 @@ export const make = (
           unknownTopics: producer.topics.filter(({ partitions }) => partitions === 0).map(({ topic }) => topic),
           openPartitions: breaker.partitions.length,
           queues: fallbacks.map(({ fault, queue }) => ({ name: queue, fault })),
+          claimFaults: fallbacks.map(({ writer }) => writer.claimFault).filter(fault => fault !== ""),
           unprotected: producer.topics
             .map(({ topic }) => topic)
             .filter(topic => !fallbacks.some(fallback => fallback.topic === topic))

@@ -1,5 +1,8 @@
 export * as AppConfig from "./AppConfig.ts"
 export * as CircuitBreaker from "./CircuitBreaker.ts"
+export * as MemoryClaims from "./ClaimCheck/Memory.ts"
+export * as S3 from "./ClaimCheck/S3.ts"
+export * as ClaimCheck from "./ClaimCheck.ts"
 export * as DeadLetterQueue from "./DeadLetterQueue.ts"
 export * as Drivers from "./Drivers.ts"
 export * as Envelope from "./Envelope.ts"

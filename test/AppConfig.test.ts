@@ -70,7 +70,8 @@ describe("the example", () => {
             unmarshaller: "msg_base64",
             create: false,
             visibilityTimeoutMs: 60_000,
-            rate: undefined
+            rate: undefined,
+            claimCheck: undefined
           }
         }
       },
@@ -87,6 +88,7 @@ describe("the example", () => {
           idempotent: true
         }
       },
+      s3Clients: {},
       sqsClients: {
         default: {
           name: "default",

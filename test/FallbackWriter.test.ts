@@ -3,33 +3,11 @@ import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Envelope from "../src/Envelope.ts"
 import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
-import { makePark } from "../src/internal/park.ts"
+import { makePark, type Unstored } from "../src/internal/park.ts"
+import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
-import { batchOf } from "./support/batches.ts"
+import { envelopeOf, noise } from "./support/batches.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
-
-const envelope = (batch: Uint8Array, recordCount: number): Envelope.Envelope => ({
-  topic: "events",
-  partition: 0,
-  partitionCount: 1,
-  partitionFixed: false,
-  attempts: 0,
-  firstFailureAt: 1,
-  notBefore: 0,
-  lastError: "Availability:TEST",
-  origin: "test",
-  traceParent: "",
-  recordCount,
-  batch
-})
-
-const noise = (bytes: number, seed: number): Uint8Array => {
-  let state = seed
-  return Uint8Array.from({ length: bytes }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state >>> 24
-  })
-}
 
 describe("park", () => {
   it("sends again exactly the entries SQS refused (Failed[] entries)", () =>
@@ -39,7 +17,7 @@ describe("park", () => {
         const park = makePark({ queue, budgetMs: 5000 })
         // Incompressible, so that each parcel is a message of its own.
         const parcels = Array.from({ length: 4 }, (_, i) => ({
-          envelope: envelope(batchOf([{ value: noise(1000, i + 1) }]), 1),
+          envelope: envelopeOf([{ value: noise(1000, i + 1) }]),
           firstId: `id-${i}`
         }))
         queue.script("limits", { _tag: "Pass" })
@@ -51,7 +29,7 @@ describe("park", () => {
           })
         )
         yield* advanceUntil("the store", () => errors !== undefined)
-        assert.deepEqual(errors, [undefined, undefined, undefined, undefined])
+        assert.deepEqual(errors, [[], [], [], []])
         const stored = yield* queue.messages
         const ids = stored.map(({ attributes }) => attributes["spillway-first-id"])
         assert.deepEqual(ids.sort(), ["id-0", "id-1", "id-2", "id-3"])
@@ -64,18 +42,21 @@ describe("park", () => {
         const queue = MemoryQueue.make({ maximumMessageBytes: 1_048_576 })
         const park = makePark({ queue, budgetMs: 5000 })
         const parcels = Array.from({ length: 3 }, (_, i) => ({
-          envelope: envelope(batchOf([{ value: noise(700_000, i + 1) }]), 1),
+          envelope: envelopeOf([{ value: noise(700_000, i + 1) }]),
           firstId: `id-${i}`
         }))
         queue.script("send", { _tag: "Refuse", indexes: [0], reason: "Invalid" })
-        let errors: ReadonlyArray<{ reason: string } | undefined> | undefined
+        let errors: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
         yield* Effect.fork(
           Effect.map(park(parcels, 0), result => {
             errors = result
           })
         )
         yield* advanceUntil("the store", () => errors !== undefined)
-        assert.equal(errors?.filter(error => error?.reason === "Invalid").length, 1)
+        assert.deepEqual(
+          errors?.flat().map(({ count, error, from }) => [from, count, error.reason]),
+          [[0, 1, "Invalid"]]
+        )
         assert.equal((yield* queue.messages).length, 2)
       })
     ))
@@ -88,12 +69,12 @@ describe("park", () => {
         const records = Array.from({ length: 20 }, (_, i) => ({ value: noise(50_000, i + 1) }))
         let errors: ReadonlyArray<unknown> | undefined
         yield* Effect.fork(
-          Effect.map(park([{ envelope: envelope(batchOf(records), 20), firstId: "first" }], 0), result => {
+          Effect.map(park([{ envelope: envelopeOf(records), firstId: "first" }], 0), result => {
             errors = result
           })
         )
         yield* advanceUntil("the store", () => errors !== undefined)
-        assert.deepEqual(errors, [undefined])
+        assert.deepEqual(errors, [[]])
         let count = 0
         for (const { body } of yield* queue.messages) {
           for (const { batch } of yield* Envelope.fromBody(body)) {
@@ -105,24 +86,65 @@ describe("park", () => {
       })
     ))
 
-  it("names the record that fits into no message", () =>
+  /** Values of every record in the queue. */
+  const storedValues = (queue: MemoryQueue.MemoryQueue) =>
+    Effect.gen(function* () {
+      const values: Array<Uint8Array> = []
+      for (const { body } of yield* queue.messages) {
+        for (const { batch } of yield* Envelope.fromBody(body)) {
+          for (const { value } of yield* RecordBatch.records(batch)) if (value !== null) values.push(value)
+        }
+      }
+      return values
+    })
+
+  const oversized = [noise(9000, 1), noise(400_000, 2), noise(9000, 3), noise(9000, 4), noise(500_000, 5)]
+  const mixed = () => ({ envelope: envelopeOf(oversized.map(value => ({ value }))), firstId: "first" })
+
+  it("names the records that fit into no message, and stores the others of their batch", () =>
     onTestClock(
       Effect.gen(function* () {
         const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
         const park = makePark({ queue, budgetMs: 5000 })
-        let errors: ReadonlyArray<{ reason: string; retryable: boolean } | undefined> | undefined
+        const other = { envelope: envelopeOf([{ value: "small" }]), firstId: "other" }
+        let unstored: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
         yield* Effect.fork(
-          Effect.map(
-            park([{ envelope: envelope(batchOf([{ value: noise(400_000, 7) }]), 1), firstId: "x" }], 0),
-            result => {
-              errors = result
-            }
-          )
+          Effect.map(park([mixed(), other], 0), result => {
+            unstored = result
+          })
         )
-        yield* advanceUntil("the answer", () => errors !== undefined)
-        assert.equal(errors?.[0]?.reason, "Invalid")
-        assert.equal(errors?.[0]?.retryable, false)
-        assert.equal((yield* queue.messages).length, 0)
+        yield* advanceUntil("the answer", () => unstored !== undefined)
+        const [first = [], second] = unstored ?? []
+        assert.deepEqual(
+          first.map(({ count, error, from }) => [from, count, error.reason, error.retryable]),
+          [
+            [1, 1, "Invalid", false],
+            [4, 1, "Invalid", false]
+          ]
+        )
+        assert.deepEqual(second, [])
+        const lengths = (yield* storedValues(queue)).map(value => value.length)
+        assert.deepEqual(lengths.sort(), [5, 9000, 9000, 9000])
+      })
+    ))
+
+  it("stores nothing of what must stay whole when part of it fits into no message", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
+        const park = makePark({ queue, budgetMs: 5000, whole: true })
+        let unstored: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
+        yield* Effect.fork(
+          Effect.map(park([mixed()], 0), result => {
+            unstored = result
+          })
+        )
+        yield* advanceUntil("the answer", () => unstored !== undefined)
+        assert.deepEqual(
+          unstored?.flat().map(({ count, from }) => [from, count]),
+          [[0, 5]]
+        )
+        assert.deepEqual(yield* queue.messages, [])
       })
     ))
 })
@@ -161,6 +183,45 @@ describe("FallbackWriter", () => {
         queue.setDown(undefined)
         yield* advanceUntil("the diversion", () => told.length === 1)
         assert.deepEqual(told, ["diverted"])
+      })
+    ))
+
+  it("fails only the record too large for the queue; its neighbours in the batch are diverted", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, parked, spillway } = yield* harness({
+          partitions: 1,
+          output: "batch_bytes: 4MiB, max_record_bytes: 4MiB",
+          queueOptions: { maximumMessageBytes: 262_144 }
+        })
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        kafka.reachable(false)
+        const told = new Map<number, Outcome>()
+        for (let i = 0; i < 7; i++) {
+          const value = i === 3 ? noise(400_000, 9) : `v${i}`
+          spillway.offer({ topic: "events", id: `id-${i}`, value }, outcome => told.set(i, outcome))
+        }
+        yield* advanceUntil("the outcomes", () => told.size === 7)
+        for (const [index, outcome] of told) {
+          if (index === 3) {
+            assert.equal(outcome._tag === "PublishError" && outcome.reason, "FallbackUnavailable")
+            assert.match(outcome._tag === "PublishError" ? outcome.message : "", /the queue takes 262144/)
+          } else {
+            assert.equal(outcome._tag === "Receipt" && outcome.outcome, "diverted")
+            assert.equal(outcome._tag === "Receipt" && outcome.id, `id-${index}`)
+          }
+        }
+        const { accounting, health } = spillway.status()
+        assert.deepEqual([accounting.accepted, accounting.diverted, accounting.failed], [7, 6, 1])
+        assert.equal(accounting.inMemory, 0)
+        assert.equal(spillway.status().connections[0]?.producer.inMemory.bytes, 0)
+        assert.ok(!health.reasons.some(reason => reason.includes("fallback queue")))
+        const records = parked().reduce((sum, { attributes }) => sum + Number(attributes["spillway-records"]), 0)
+        assert.equal(records, 6)
+        kafka.always(undefined)
+        kafka.reachable(true)
+        yield* advanceUntil("the replay", () => parked().length === 0 && kafka.stored().length === 6)
       })
     ))
 })

@@ -418,12 +418,18 @@ export class Accumulator {
     return left
   }
 
-  /** The outcome of a whole batch is known and told: its room is free. */
-  finished(batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed"): void {
-    this.counters[how] += batch.recordCount
-    if (how === "diverted" && batch.maybeWritten) this.counters.divertedUnknown += batch.recordCount
+  /** The outcome of a batch, or of so many of its records, is known. With the last of them its room is free. */
+  finished(
+    batch: Batch,
+    how: "delivered" | "diverted" | "rejected" | "failed",
+    records: number = batch.recordCount
+  ): void {
+    this.counters[how] += records
+    if (how === "diverted" && batch.maybeWritten) this.counters.divertedUnknown += records
+    this.#records -= records
+    batch.unsettled -= records
+    if (batch.unsettled > 0) return
     this.forget(batch)
-    this.#records -= batch.recordCount
     this.#bytes -= batch.budgetBytes
     if (this.waiting > 0) this.#onWork()
   }

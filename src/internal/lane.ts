@@ -39,6 +39,8 @@ export class Batch implements ProduceBatch {
   settled = false
   /** Bytes its records take of the buffer budget. */
   readonly budgetBytes: number
+  /** Records whose outcome is not known yet. */
+  unsettled: number
 
   constructor(
     lane: Lane,
@@ -56,6 +58,7 @@ export class Batch implements ProduceBatch {
     this.topic = lane.topic
     this.partition = lane.partition
     this.recordCount = parts.callbacks.length
+    this.unsettled = this.recordCount
     this.bytes = parts.bytes
     this.budgetBytes = parts.bytes.length - headerBytes
     this.buffer = parts.buffer
@@ -66,17 +69,17 @@ export class Batch implements ProduceBatch {
     this.partitionFixed = parts.partitionFixed
   }
 
-  /** Tells every caller that its record is durable. */
-  succeed(outcome: Settlement["outcome"], baseOffset: bigint): void {
+  /** Tells callers that their records are durable: all of them, or those from `from` up to `to`. */
+  succeed(outcome: Settlement["outcome"], baseOffset: bigint, from = 0, to = this.recordCount): void {
     const { idAt, partition, topic } = this
     const settlement: Settlement = { outcome, topic, partition, baseOffset, idAt }
     const { callbacks } = this
-    for (let i = 0; i < callbacks.length; i++) tell(callbacks[i], new Receipt(settlement, i))
+    for (let i = from; i < to; i++) tell(callbacks[i], new Receipt(settlement, i))
   }
 
-  /** Tells every caller that its record is not durable. */
-  fail(error: PublishError): void {
-    for (const callback of this.callbacks) tell(callback, error)
+  /** Tells callers that their records are not durable: all of them, or those from `from` up to `to`. */
+  fail(error: PublishError, from = 0, to = this.recordCount): void {
+    for (let i = from; i < to; i++) tell(this.callbacks[i], error)
   }
 }
 

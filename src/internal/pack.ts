@@ -29,6 +29,8 @@ export interface TooLarge<A> {
   readonly item: A
   /** What its message would have counted for, bytes. */
   readonly bytes: number
+  /** The pack no message can hold, compressed if that helped. */
+  readonly pack: Uint8Array
 }
 
 /** Everything handed in, once: in `packed`, in order, or in `tooLarge`. */
@@ -111,17 +113,19 @@ export const makePacker = (maximumMessageBytes: number): Packer => {
   const packGroup = <A extends Packable>(items: ReadonlyArray<A>): Effect.Effect<PackResult<A>> =>
     Effect.suspend(() => {
       const pack = Envelope.encode(items.map(item => item.envelope))
-      return Effect.flatMap(Envelope.toBody(pack), body => {
-        learn(pack.length, body.length)
+      return Effect.flatMap(Envelope.compress(pack), compressed => {
+        const bodyBytes = Envelope.bodyLength(compressed.length)
+        learn(pack.length, bodyBytes)
         const attributes = attributesOf(items)
-        const bytes = body.length + attributeBytes(attributes)
+        const bytes = bodyBytes + attributeBytes(attributes)
         if (bytes <= maximumMessageBytes) {
+          const body = Envelope.bodyOf(compressed)
           const packed: Packed<A> = { items, body, attributes, bytes, recordCount: countRecords(items) }
           return Effect.succeed({ packed: [packed], tooLarge: [] })
         }
         const [only, second] = items
         if (only !== undefined && second === undefined) {
-          return Effect.succeed({ packed: [], tooLarge: [{ item: only, bytes }] })
+          return Effect.succeed({ packed: [], tooLarge: [{ item: only, bytes, pack: compressed }] })
         }
         const middle = Math.ceil(items.length / 2)
         return packGroups([items.slice(0, middle), items.slice(middle)])

@@ -7,10 +7,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import type { ClaimCheckError, Service as Claims } from "../ClaimCheck.ts"
 import type { Envelope } from "../Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueEntry } from "../FallbackQueue.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import { makePacker, type Packable, type Packed, type Packer } from "./pack.ts"
+import { type Sent, store } from "./claims.ts"
+import { attributesOf, makePacker, type Packable, type Packed, type Packer, type TooLarge } from "./pack.ts"
 import { groupBySize, maximumBatchBytes } from "./sqsSize.ts"
 
 /** The longest delay SQS takes with a message, seconds. */
@@ -19,54 +21,83 @@ const longestDelaySeconds = 900
 const pauseMs = { first: 50, most: 1000 }
 /** Calls in flight per store. */
 const concurrency = 4
+/** Objects on their way into the claim check per store: each is held in memory. */
+const claimConcurrency = 2
+/** Tries of a pointer whose object is durable, ms. */
+const pointerBudgetMs = 2000
 
 export interface ParkOptions {
   readonly queue: Queue
+  /** Takes the records no message can hold; without it they are not stored. */
+  readonly claims?: Claims | undefined
   /** How long to go on trying, ms. */
   readonly budgetMs: number
+  /**
+   * Store nothing of a call that holds a record no message can take. For parcels that came out of one message: it stays
+   * where it is, and what was stored of it would be there twice.
+   */
+  readonly whole?: boolean | undefined
   /** Told the records of a message that is sent again although the first try may have been stored. */
   readonly onUnknown?: ((records: number) => void) | undefined
 }
 
-/** Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. */
+/** Records of a parcel that are not durable: `count` of them from the one with index `from` on. */
+export interface Unstored {
+  readonly from: number
+  readonly count: number
+  readonly error: FallbackQueueError | ClaimCheckError
+}
+
+/** Parks envelopes. For each parcel, in order: what of it is not durable, by ascending index; nothing when all is. */
 export type Park = <A extends Packable>(
   parcels: ReadonlyArray<A>,
   delayMs: number
-) => Effect.Effect<ReadonlyArray<FallbackQueueError | undefined>>
+) => Effect.Effect<ReadonlyArray<ReadonlyArray<Unstored>>>
 
-/** What a parcel is cut into when it fits into no message. */
+/** A parcel, or what it is cut into when it fits into no message. */
 interface Piece extends Packable {
   readonly parcel: number
+  /** Index of its first record in the parcel. */
+  readonly from: number
 }
 
-const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
+/** The piece in so many parts, none without a record; undefined for a single record. */
+const cut = (piece: Piece, parts: number): ReadonlyArray<Piece> | undefined => {
   const read = RecordBatch.records(piece.envelope.batch)
   if (Either.isLeft(read) || read.right.length < 2) return undefined
-  const middle = read.right.length >> 1
-  return [read.right.slice(0, middle), read.right.slice(middle)].map(records => ({
-    ...piece,
-    envelope: { ...piece.envelope, recordCount: records.length, batch: RecordBatch.fromRecords(records) }
-  }))
+  const records = read.right
+  const size = Math.max(1, Math.floor(records.length / parts))
+  const pieces: Array<Piece> = []
+  for (let at = 0; at < records.length; at += size) {
+    const some = records.slice(at, at + size)
+    pieces.push({
+      ...piece,
+      from: piece.from + at,
+      envelope: { ...piece.envelope, recordCount: some.length, batch: RecordBatch.fromRecords(some) }
+    })
+  }
+  return pieces
 }
 
 /** Sets when a parked record may be replayed: by SQS's own delay as far as that reaches, beyond it by `notBefore`. */
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
     Effect.gen(function* () {
       let left = entries.map((entry, index) => ({ entry, index }))
-      const errors: Array<FallbackQueueError | undefined> = entries.map(() => undefined)
+      const sent: Array<Sent> = entries.map(() => ({ error: undefined, maybeStored: false }))
       let pause = pauseMs.first
       while (true) {
         const result = yield* Effect.either(queue.send(left.map(({ entry }) => entry)))
         left = left.filter(({ index }, position) => {
           const outcome = Either.isRight(result) ? result.right[position] : undefined
+          const before = sent[index]?.maybeStored === true
           if (outcome?._tag === "Stored") {
-            errors[index] = undefined
+            sent[index] = { error: undefined, maybeStored: false }
             return false
           }
           const error = Either.isLeft(result)
@@ -74,12 +105,13 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
             : outcome?._tag === "Refused"
               ? outcome.error
               : unanswered(queue.name)
-          errors[index] = error
+          sent[index] = { error, maybeStored: before || error.reason === "Unknown" }
           return error.retryable
         })
         const now = yield* Clock.currentTimeMillis
-        if (left.length === 0 || now + pause >= endsAt) return errors
-        for (const { entry, index } of left) if (errors[index]?.reason === "Unknown") onUnknown?.(entry.recordCount)
+        if (left.length === 0 || now + pause >= endsAt) return sent
+        for (const { entry, index } of left)
+          if (sent[index]?.error?.reason === "Unknown") onUnknown?.(entry.recordCount)
         yield* Effect.sleep(pause)
         pause = Math.min(pause * 2, pauseMs.most)
       }
@@ -89,52 +121,83 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const endsAt = now + budgetMs
-      const errors: Array<FallbackQueueError | undefined> = parcels.map(() => undefined)
+      const unstored: ReadonlyArray<Array<Unstored>> = parcels.map(() => [])
+      const refuse = ({ envelope, from, parcel }: Piece, error: FallbackQueueError | ClaimCheckError) =>
+        unstored[parcel]?.push({ from, count: envelope.recordCount, error })
+      const all: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
+        envelope: delayed(envelope, delayMs, now),
+        firstId,
+        parcel,
+        from: 0
+      }))
       const limits = yield* Effect.either(
         Effect.retry(queue.limits, {
           while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
           schedule: retryLimits
         })
       )
-      if (Either.isLeft(limits)) return parcels.map(() => limits.left)
+      if (Either.isLeft(limits)) {
+        for (const piece of all) refuse(piece, limits.left)
+        return unstored
+      }
       const limit = Math.min(limits.right.maximumMessageBytes, maximumBatchBytes)
       if (packer?.limit !== limit) packer = { limit, packer: makePacker(limit) }
       const delaySeconds = Math.min(longestDelaySeconds, Math.ceil(delayMs / 1000))
       const messages: Array<Packed<Piece>> = []
-      let pieces: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
-        envelope: delayed(envelope, delayMs, now),
-        firstId,
-        parcel
-      }))
+      const oversized: Array<TooLarge<Piece>> = []
+      let pieces = all
       while (pieces.length > 0) {
         const { packed, tooLarge } = yield* packer.packer.pack(pieces)
         messages.push(...packed)
-        pieces = tooLarge.flatMap(({ bytes, item }) => {
-          const smaller = halves(item)
-          if (smaller === undefined) errors[item.parcel] = tooLargeError(queue.name, bytes, limit)
-          return smaller ?? []
+        // Cut as long as that helps: only what is too large by itself needs a second store to be there.
+        pieces = tooLarge.flatMap(one => {
+          const smaller = cut(one.item, Math.ceil(one.bytes / limit))
+          if (smaller !== undefined) return smaller
+          if (claims === undefined) refuse(one.item, tooLargeError(queue.name, one.bytes, limit))
+          else oversized.push(one)
+          return []
         })
       }
-      // A parcel that cannot be stored whole is not stored at all: its caller is told that it failed.
-      const storable = messages.filter(message => message.items.some(({ parcel }) => errors[parcel] === undefined))
-      yield* Effect.forEach(
-        groupBySize(storable, message => message.bytes, limit),
+      const stuck = whole ? unstored.flat()[0] : undefined
+      if (stuck !== undefined)
+        return all.map(piece => [{ from: 0, count: piece.envelope.recordCount, error: stuck.error }])
+      const storeMessages = Effect.forEach(
+        groupBySize(messages, message => message.bytes, limit),
         group =>
           Effect.map(
             storeCall(
               group.map(({ attributes, body, recordCount }) => ({ attributes, body, delaySeconds, recordCount })),
               endsAt
             ),
-            results => {
-              results.forEach((error, index) => {
+            sent => {
+              sent.forEach(({ error }, index) => {
                 if (error === undefined) return
-                for (const { parcel } of group[index]?.items ?? []) errors[parcel] = error
+                for (const piece of group[index]?.items ?? []) refuse(piece, error)
               })
             }
           ),
         { concurrency, discard: true }
       )
-      return errors
+      const sendPointer = (item: Piece) => (body: string) =>
+        Effect.gen(function* () {
+          const { recordCount } = item.envelope
+          // The upload may have used up the budget; the pointer is worth a few tries all the same.
+          const until = Math.max(endsAt, (yield* Clock.currentTimeMillis) + pointerBudgetMs)
+          const entry = { attributes: attributesOf([item]), body, delaySeconds, recordCount }
+          const [sent] = yield* storeCall([entry], until)
+          return sent ?? { error: unanswered(queue.name), maybeStored: true }
+        })
+      const storeClaims = Effect.forEach(
+        claims === undefined ? [] : oversized.map(one => ({ ...one, claims })),
+        ({ claims, item, pack }) =>
+          Effect.map(store(claims, item.envelope, pack, budgetMs, sendPointer(item)), error => {
+            if (error !== undefined) refuse(item, error)
+          }),
+        { concurrency: claimConcurrency, discard: true }
+      )
+      yield* Effect.all([storeMessages, storeClaims], { concurrency: "unbounded", discard: true })
+      for (const some of unstored) some.sort((a, b) => a.from - b.from)
+      return unstored
     })
 }
 

@@ -88,7 +88,7 @@ const neverConnectedPrefixes = ["CERT_", "ERR_TLS_", "ERR_SSL_"]
 const neverConnectedWords = ["did not establish a connection", "before secure TLS connection was established"]
 
 /** `com.amazonaws.sqs#QueueDoesNotExist`, `AWS.SimpleQueueService.NonExistentQueue` and `ThrottlingException` alike. */
-const baseName = (name: string): string =>
+export const baseName = (name: string): string =>
   name
     .replace(/^.*#/, "")
     .replace(/^AWS\.SimpleQueueService\./, "")

@@ -4,6 +4,8 @@ import { describe, test } from "node:test"
 import * as AppConfig from "../../src/AppConfig.ts"
 import { bad, client, connection, exampleText, faults, good, machineText, output, retry } from "./texts.ts"
 
+const s3 = (text: string): string => `cloud: { aws: { s3: { clients: { default: { ${text} } } } } }`
+
 describe("rules", () => {
   const second = (text: string): string =>
     `stream: { output: { second: { topic: t2 } }, producer: { second: ${text} } }`
@@ -35,6 +37,23 @@ describe("rules", () => {
       "stream.producer.example_producer.retry.client_name",
       /there is no cloud\.aws\.sqs\.clients\.other/
     ],
+    [
+      retry("claim_check: { bucket: claims, client_name: other }"),
+      "stream.producer.example_producer.retry.claim_check.client_name",
+      /there is no cloud\.aws\.s3\.clients\.other: none is defined/
+    ],
+    [
+      `${retry("claim_check: {}")}\n${s3("region: r")}`,
+      "stream.producer.example_producer.retry.claim_check.bucket",
+      /missing/
+    ],
+    [
+      `${retry("claim_check: { bucket: 'a/b' }")}\n${s3("region: r")}`,
+      "stream.producer.example_producer.retry.claim_check.bucket",
+      /S3 bucket/
+    ],
+    [s3("region: r, connection_timeout: 11s"), "cloud.aws.s3.clients.default.connection_timeout", /request_timeout/],
+    [s3("region: r, access_key_id: a"), "cloud.aws.s3.clients.default.secret_access_key", /missing, expected both/],
     [retry("queue_id: a b"), "stream.producer.example_producer.retry.queue_id", /is not a queue name/],
     [retry("queue_id: orders.fifo"), "stream.producer.example_producer.retry.queue_id", /FIFO/],
     [retry("dead_letter_queue_id: orders.fifo"), "stream.producer.example_producer.retry.dead_letter_queue_id", /FIFO/],
@@ -147,6 +166,19 @@ describe("rules", () => {
     assert.deepEqual(lines, [
       "c.yaml:1:54  stream.output.example_output.write_timeout: must be shorter than shutdown.budget (25s), found 25s"
     ])
+  })
+
+  test("a claim check is off unless configured, and finds its client", () => {
+    assert.equal(good().producers.example_producer?.retry.claimCheck, undefined)
+    const config = good(`${retry("claim_check: { bucket: claims }")}\n${s3("region: r, endpoint: 'http://h:1'")}`)
+    assert.deepEqual(config.producers.example_producer?.retry.claimCheck, {
+      bucket: "claims",
+      prefix: "spillway",
+      clientName: "default"
+    })
+    assert.equal(config.s3Clients.default?.pathStyle, true)
+    assert.equal(good(s3("region: r")).s3Clients.default?.pathStyle, false)
+    assert.equal(good(s3("region: r, path_style: true")).s3Clients.default?.pathStyle, true)
   })
 
   test("loopback addresses need no token, others are fine with one", () => {

@@ -1,6 +1,7 @@
 /**
  * Record batches for tests, by the builder that the Producer uses.
  */
+import type { Envelope } from "../../src/Envelope.ts"
 import { type Appendable, BatchBuilder, idHeaderPrefix } from "../../src/internal/batchBuilder.ts"
 import { writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
@@ -16,3 +17,28 @@ export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp
   writeChecksum(bytes)
   return bytes
 }
+
+/** Bytes that do not compress, the same for the same seed. */
+export const noise = (bytes: number, seed: number): Uint8Array => {
+  let state = seed
+  return Uint8Array.from({ length: bytes }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state >>> 24
+  })
+}
+
+/** The records as the writer gets them, of topic `events`. */
+export const envelopeOf = (records: Parameters<typeof batchOf>[0]): Envelope => ({
+  topic: "events",
+  partition: 0,
+  partitionCount: 1,
+  partitionFixed: false,
+  attempts: 0,
+  firstFailureAt: 1,
+  notBefore: 0,
+  lastError: "Availability:TEST",
+  origin: "test",
+  traceParent: "",
+  recordCount: records.length,
+  batch: batchOf(records)
+})

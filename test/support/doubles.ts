@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import * as AppConfig from "../../src/AppConfig.ts"
+import * as MemoryClaims from "../../src/ClaimCheck/Memory.ts"
 import * as MemoryQueue from "../../src/FallbackQueue/Memory.ts"
 import * as MemoryKafka from "../../src/KafkaClient/Memory.ts"
 import * as Spillway from "../../src/Spillway.ts"
@@ -18,6 +19,8 @@ export interface Harness {
   readonly kafka: MemoryKafka.Memory
   readonly queue: MemoryQueue.MemoryQueue
   readonly deadLetters: MemoryQueue.MemoryQueue
+  /** Asked only with the option `claimCheck`. */
+  readonly claims: MemoryClaims.MemoryClaims
   /** What lies in the fallback queue now, by the test clock. */
   readonly parked: () => ReadonlyArray<MemoryQueue.StoredMessage>
   readonly dead: () => ReadonlyArray<MemoryQueue.StoredMessage>
@@ -32,16 +35,24 @@ export interface HarnessOptions {
   /** More top-level sections. */
   readonly more?: string
   readonly queueOptions?: MemoryQueue.Options
+  readonly deadLetterOptions?: MemoryQueue.Options
+  /** What no message can hold goes to a claim check. */
+  readonly claimCheck?: boolean
   /** Metadata cannot be had at first. */
   readonly unreachable?: boolean
 }
 
-const configuration = ({ more = "", output = "", retry = "after: 1s, wait_time: 1" }: HarnessOptions): string => `
+const configuration = ({
+  claimCheck,
+  more = "",
+  output = "",
+  retry = "after: 1s, wait_time: 1"
+}: HarnessOptions): string => `
 stream:
   output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: 5ms, write_timeout: 1s, ${output} } }
-  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, ${retry} } } }
+  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, ${retry}${claimCheck ? ", claim_check: { bucket: claims }" : ""} } } }
 kafka: { connection: { default: { brokers: "127.0.0.1:1" } } }
-cloud: { aws: { sqs: { clients: { default: { region: us-east-1 } } } } }
+cloud: { aws: { sqs: { clients: { default: { region: us-east-1 } } }, s3: { clients: { default: { region: us-east-1 } } } } }
 ${more}
 `
 
@@ -51,12 +62,14 @@ export const harness = (options: HarnessOptions = {}): Effect.Effect<Harness, ne
     const kafka = MemoryKafka.make({ events: options.partitions ?? 3 })
     kafka.reachable(options.unreachable !== true)
     const queue = MemoryQueue.make({ name: "parked", ...options.queueOptions })
-    const deadLetters = MemoryQueue.make({ name: "parked-dlq" })
+    const deadLetters = MemoryQueue.make({ name: "parked-dlq", ...options.deadLetterOptions })
+    const claims = MemoryClaims.make()
     const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration(options) }], {})
     if (Either.isLeft(parsed)) return yield* Effect.die(parsed.left)
     const drivers: Spillway.Drivers = {
       kafka: () => Effect.succeed(kafka),
-      queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters)
+      queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters),
+      claims: () => Effect.succeed(claims)
     }
     const spillway = yield* Spillway.make(parsed.right, drivers, "test-instance")
     const runSync = Runtime.runSync(yield* Effect.runtime())
@@ -65,6 +78,7 @@ export const harness = (options: HarnessOptions = {}): Effect.Effect<Harness, ne
       kafka,
       queue,
       deadLetters,
+      claims,
       parked: () => runSync(queue.messages),
       dead: () => runSync(deadLetters.messages)
     }

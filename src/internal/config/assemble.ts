@@ -8,7 +8,7 @@ import type { Environment } from "./environment.ts"
 import type { Report } from "./field.ts"
 import type * as Model from "./model.ts"
 import { deadLetterQueueOf, queueFault } from "./queue.ts"
-import type { Written, WrittenConnection, WrittenRetry } from "./shape.ts"
+import type { Written, WrittenAwsClient, WrittenConnection, WrittenRetry } from "./shape.ts"
 import { type Path as KeyPath, locate, type Node } from "./tree.ts"
 
 /** What assembling needs beside the values. `readText` reads a certificate file; it throws when it cannot. */
@@ -21,6 +21,7 @@ export interface Surroundings {
 
 export const connectionPath: KeyPath = ["kafka", "connection"]
 export const clientPath: KeyPath = ["cloud", "aws", "sqs", "clients"]
+export const s3ClientPath: KeyPath = ["cloud", "aws", "s3", "clients"]
 export const outputPath: KeyPath = ["stream", "output"]
 export const producerPath: KeyPath = ["stream", "producer"]
 
@@ -58,28 +59,13 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
     kafkaConnections: record(written.kafka.connection, (name, value) =>
       connectionOf(name, value, [...connectionPath, name], around)
     ),
-    sqsClients: record(written.cloud.aws.sqs.clients, (name, value): Model.SqsClientConfig => {
-      const path = [...clientPath, name]
-      const at = (key: string) => locate(around.root, [...path, key])
-      const region = value.region ?? regionOf([...path, "region"], around)
-      if ((value.access_key_id === undefined) !== (value.secret_access_key === undefined)) {
-        const lacking = value.access_key_id === undefined ? "access_key_id" : "secret_access_key"
-        around.report.missing(at(lacking), [...path, lacking], "both access_key_id and secret_access_key, or neither")
-      } else if (value.session_token !== undefined && value.access_key_id === undefined) {
-        const message = "means nothing without access_key_id and secret_access_key"
-        around.report.fault(at("session_token"), [...path, "session_token"], { message })
-      }
-      return {
-        name,
-        region,
-        endpoint: value.endpoint,
-        accessKeyId: value.access_key_id,
-        secretAccessKey: value.secret_access_key,
-        sessionToken: value.session_token,
-        requestTimeoutMs: value.request_timeout,
-        connectionTimeoutMs: value.connection_timeout
-      }
-    }),
+    sqsClients: record(written.cloud.aws.sqs.clients, (name, value) =>
+      awsClientOf(name, value, [...clientPath, name], around)
+    ),
+    s3Clients: record(written.cloud.aws.s3.clients, (name, value) => ({
+      ...awsClientOf(name, value, [...s3ClientPath, name], around),
+      pathStyle: value.path_style ?? value.endpoint !== undefined
+    })),
     breaker: {
       consecutiveFailures: breaker.consecutive_failures,
       windowMs: breaker.window,
@@ -106,6 +92,33 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
   }
 }
 
+const awsClientOf = (
+  name: string,
+  value: WrittenAwsClient,
+  path: KeyPath,
+  around: Surroundings
+): Model.SqsClientConfig => {
+  const at = (key: string) => locate(around.root, [...path, key])
+  const region = value.region ?? regionOf([...path, "region"], around)
+  if ((value.access_key_id === undefined) !== (value.secret_access_key === undefined)) {
+    const lacking = value.access_key_id === undefined ? "access_key_id" : "secret_access_key"
+    around.report.missing(at(lacking), [...path, lacking], "both access_key_id and secret_access_key, or neither")
+  } else if (value.session_token !== undefined && value.access_key_id === undefined) {
+    const message = "means nothing without access_key_id and secret_access_key"
+    around.report.fault(at("session_token"), [...path, "session_token"], { message })
+  }
+  return {
+    name,
+    region,
+    endpoint: value.endpoint,
+    accessKeyId: value.access_key_id,
+    secretAccessKey: value.secret_access_key,
+    sessionToken: value.session_token,
+    requestTimeoutMs: value.request_timeout,
+    connectionTimeoutMs: value.connection_timeout
+  }
+}
+
 /** The region the AWS tools would take. */
 const regionOf = (path: KeyPath, { env, report, root }: Surroundings): string => {
   const region = env.AWS_REGION || env.AWS_DEFAULT_REGION
@@ -127,7 +140,15 @@ const retryOf = (retry: WrittenRetry, path: KeyPath, { report, root }: Surroundi
     unmarshaller: retry.unmarshaller,
     create: retry.create,
     visibilityTimeoutMs: retry.visibility_timeout,
-    rate: retry.rate
+    rate: retry.rate,
+    claimCheck:
+      retry.claim_check === undefined
+        ? undefined
+        : {
+            bucket: retry.claim_check.bucket,
+            prefix: retry.claim_check.prefix,
+            clientName: retry.claim_check.client_name
+          }
   }
   const { queue_id: queueId, dead_letter_queue_id: given } = retry
   const judge = (key: string, id: string | undefined, derives: boolean): void => {

@@ -34,6 +34,15 @@ export interface OutputConfig {
   readonly maxInFlight: number
 }
 
+/** `stream.producer.<name>.retry.claim_check`. */
+export interface ClaimCheckConfig {
+  readonly bucket: string
+  /** Put before every key, with a slash between. */
+  readonly prefix: string
+  /** Names an `S3ClientConfig`. */
+  readonly clientName: string
+}
+
 interface RetrySettings {
   /** Delay before the first retry. */
   readonly afterMs: number
@@ -50,6 +59,8 @@ interface RetrySettings {
   readonly visibilityTimeoutMs: number
   /** Replayed records per second at most; undefined: no limit of its own. */
   readonly rate: number | undefined
+  /** Where records go that fit into no message; undefined: nowhere. */
+  readonly claimCheck: ClaimCheckConfig | undefined
 }
 
 /** `stream.producer.<name>.retry`: the queue ids are there whenever it is enabled. */
@@ -108,8 +119,7 @@ export interface KafkaConnectionConfig {
   readonly idempotent: boolean
 }
 
-/** `cloud.aws.sqs.clients.<name>`. */
-export interface SqsClientConfig {
+interface AwsClientConfig {
   readonly name: string
   readonly region: string
   readonly endpoint: string | undefined
@@ -119,6 +129,15 @@ export interface SqsClientConfig {
   readonly sessionToken: Secret | undefined
   readonly requestTimeoutMs: number
   readonly connectionTimeoutMs: number
+}
+
+/** `cloud.aws.sqs.clients.<name>`. */
+export type SqsClientConfig = AwsClientConfig
+
+/** `cloud.aws.s3.clients.<name>`. */
+export interface S3ClientConfig extends AwsClientConfig {
+  /** The bucket in the path, not in the host name. */
+  readonly pathStyle: boolean
 }
 
 /** `breaker`: when Kafka counts as unavailable, and how it is probed. */
@@ -169,6 +188,7 @@ export interface AppConfig {
   readonly producers: Readonly<Record<string, ProducerConfig>>
   readonly kafkaConnections: Readonly<Record<string, KafkaConnectionConfig>>
   readonly sqsClients: Readonly<Record<string, SqsClientConfig>>
+  readonly s3Clients: Readonly<Record<string, S3ClientConfig>>
   readonly breaker: BreakerConfig
   readonly http: HttpConfig
   readonly shutdown: ShutdownConfig

@@ -3,7 +3,7 @@
  * already, so that one mistake is reported once.
  */
 import * as Redacted from "effect/Redacted"
-import { clientPath, connectionPath, outputPath, producerPath } from "./assemble.ts"
+import { clientPath, connectionPath, outputPath, producerPath, s3ClientPath } from "./assemble.ts"
 import type { Report } from "./field.ts"
 import { didYouMean } from "./issue.ts"
 import type { AppConfig, OutputConfig } from "./model.ts"
@@ -64,6 +64,16 @@ const producers = (config: AppConfig, say: Say, good: Good): void => {
     ) {
       const suggestion = didYouMean(retry.clientName, Object.keys(config.sqsClients))
       say(at("client_name"), unknownName(retry.clientName, config.sqsClients, clientPath), { suggestion })
+    }
+    const { claimCheck } = retry
+    const claimAt: Path = [...path, "retry", "claim_check", "client_name"]
+    if (
+      claimCheck !== undefined &&
+      get(config.s3Clients, claimCheck.clientName) === undefined &&
+      good(claimAt, [...s3ClientPath, claimCheck.clientName])
+    ) {
+      const suggestion = didYouMean(claimCheck.clientName, Object.keys(config.s3Clients))
+      say(claimAt, unknownName(claimCheck.clientName, config.s3Clients, s3ClientPath), { suggestion })
     }
     if (
       good(at("queue_id"), at("dead_letter_queue_id")) &&
@@ -154,7 +164,8 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
   }
   for (const [from, all] of [
     [connectionPath, config.kafkaConnections],
-    [clientPath, config.sqsClients]
+    [clientPath, config.sqsClients],
+    [s3ClientPath, config.s3Clients]
   ] as const) {
     for (const { name, connectionTimeoutMs, requestTimeoutMs } of Object.values(all)) {
       const path: Path = [...from, name, "connection_timeout"]

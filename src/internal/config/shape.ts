@@ -55,6 +55,12 @@ const outputFields = {
   )
 }
 
+const claimCheck = section({
+  bucket: required(text("an S3 bucket name", /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/), "S3 bucket. It is never created."),
+  prefix: defaulted(text(), "spillway", "spillway", "Put before every key, with a slash between."),
+  client_name: defaulted(text(), "default", "default", "Name of a `cloud.aws.s3.clients` entry.")
+})
+
 const retryFields = {
   enabled: defaulted(flag, true, "true", "Divert to the fallback queue, and replay from it."),
   after: defaulted(duration(0, 24 * hour), minute, "1m", "Delay before a diverted record is first replayed."),
@@ -88,7 +94,12 @@ const retryFields = {
     "1m",
     "How long a received message is hidden from others; whole seconds. Extended while its records are replayed."
   ),
-  rate: optional(decimal(0, 10_000_000, true), "Most replayed records per second.", "as fast as Kafka stays healthy")
+  rate: optional(decimal(0, 10_000_000, true), "Most replayed records per second.", "as fast as Kafka stays healthy"),
+  claim_check: optional(
+    claimCheck,
+    "Where records go that fit into no message of the queue; see docs/operations/claim-check.md.",
+    "none: they are not diverted, and their publish fails during an outage"
+  )
 }
 
 const retry = section(retryFields)
@@ -174,6 +185,22 @@ const sqsClient = section({
   connection_timeout: defaulted(duration(1, 5 * minute), second, "1s", "For a connection to open.")
 })
 
+const s3Client = section({
+  region: optional(text(), "AWS region.", "`AWS_REGION`, then `AWS_DEFAULT_REGION`"),
+  endpoint: optional(url, "Address of an S3-compatible service.", "AWS in that region"),
+  path_style: optional(flag, "The bucket in the path, not in the host name.", "true with an `endpoint`, else false"),
+  access_key_id: optional(text(), "Static credentials.", "AWS's default credential chain"),
+  secret_access_key: optional(secret, "Static credentials."),
+  session_token: optional(secret, "Static credentials."),
+  request_timeout: defaulted(
+    duration(1, 5 * minute),
+    10 * second,
+    "10s",
+    "For one request; each moves at most 8 MiB of an object."
+  ),
+  connection_timeout: defaulted(duration(1, 5 * minute), second, "1s", "For a connection to open.")
+})
+
 const breaker = section({
   consecutive_failures: defaulted(whole(1, 100_000), 3, "3", "Availability failures in a row that open the breaker."),
   window: defaulted(duration(100, hour), 10 * second, "10s", "Calls younger than this count for the rates."),
@@ -221,7 +248,8 @@ export const shape = section({
     section({
       aws: always(
         section({
-          sqs: always(section({ clients: always(named(sqsClient), "SQS clients by name.") }), "SQS.")
+          sqs: always(section({ clients: always(named(sqsClient), "SQS clients by name.") }), "SQS."),
+          s3: always(section({ clients: always(named(s3Client), "S3 clients by name.") }), "S3.")
         }),
         "Amazon Web Services."
       )
@@ -247,4 +275,5 @@ export const shape = section({
 /** The configuration as written: keys of the file, every default filled in. */
 export type Written = ReturnType<typeof shape.read>
 export type WrittenRetry = ReturnType<typeof retry.read>
+export type WrittenAwsClient = ReturnType<typeof sqsClient.read>
 export type WrittenConnection = ReturnType<typeof connection.read>

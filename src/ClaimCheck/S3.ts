@@ -1,0 +1,276 @@
+/**
+ * The claim check on Amazon S3, or anything that speaks its API. An object above one part is uploaded in parts, several
+ * at a time, and read back by ranges of the same size; every part is checked on the way in (by S3) and out (here).
+ */
+import * as S3 from "@aws-sdk/client-s3"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type Claim, ClaimCheck, type ClaimCheckError, type Service } from "../ClaimCheck.ts"
+import * as PartDigest from "../internal/partDigest.ts"
+import { corruptObject, errorOf } from "../internal/s3Errors.ts"
+import { factsOf } from "../internal/sqsErrors.ts"
+
+/** How to reach S3. */
+export interface ClientOptions {
+  readonly region: string
+  /** Base URL instead of AWS's own. */
+  readonly endpoint?: string | undefined
+  /** The bucket in the path instead of the host name, as most S3-compatible services want it. */
+  readonly pathStyle: boolean
+  /** With the secret: static credentials. Without: the AWS default credential chain. */
+  readonly accessKeyId?: string | undefined
+  readonly secretAccessKey?: Redacted.Redacted<string> | undefined
+  readonly sessionToken?: Redacted.Redacted<string> | undefined
+  /** One request, which moves at most one part (8 MiB), ms. */
+  readonly requestTimeoutMs: number
+  /** DNS, TCP and TLS, ms. */
+  readonly connectionTimeoutMs: number
+}
+
+export interface Options {
+  readonly bucket: string
+  /** Put before every key, with a slash between; empty for none. */
+  readonly prefix: string
+  readonly client: ClientOptions
+}
+
+/** Parts of one object on their way at the same time: bounds memory, and makes long distances short. */
+const concurrency = 4
+const maximumSockets = 32
+/** What the deadline around a call adds to the SDK's own, so that the SDK's, which knows more, speaks first, ms. */
+const deadlineMarginMs = 500
+/** How long removing what a failed put left may take, ms. */
+const cleanUpMs = 2000
+/** Reads of one part before the message is handed back. */
+const readRetries = 2
+/** Between two tries of one request: at first 50 ms, at most a second. */
+const pauses = Schedule.exponential(50).pipe(
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.seconds(1))),
+  Schedule.jittered
+)
+
+const makeClient = ({ client }: Options): S3.S3Client => {
+  const { accessKeyId, secretAccessKey, sessionToken } = client
+  const agent = { keepAlive: true, maxSockets: maximumSockets }
+  return new S3.S3Client({
+    region: client.region,
+    forcePathStyle: client.pathStyle,
+    // Every retry is ours, who know the deadline.
+    maxAttempts: 1,
+    // Every part carries our SHA-256, and is checked against it when it is read.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
+    requestHandler: {
+      connectionTimeout: client.connectionTimeoutMs,
+      requestTimeout: client.requestTimeoutMs,
+      socketTimeout: client.requestTimeoutMs,
+      throwOnRequestTimeout: true,
+      httpAgent: agent,
+      httpsAgent: agent
+    },
+    ...(client.endpoint === undefined ? {} : { endpoint: client.endpoint }),
+    ...(accessKeyId === undefined || secretAccessKey === undefined
+      ? {}
+      : {
+          credentials: {
+            accessKeyId,
+            secretAccessKey: Redacted.value(secretAccessKey),
+            ...(sessionToken === undefined ? {} : { sessionToken: Redacted.value(sessionToken) })
+          }
+        })
+  })
+}
+
+/** Contacts nothing before it is used. The SDK's client closes with the scope. */
+export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { bucket: Bucket } = options
+    const { requestTimeoutMs } = options.client
+    const prefix = options.prefix.replace(/^\/+|\/+$/g, "")
+    const name = `s3://${Bucket}${prefix === "" ? "" : `/${prefix}`}`
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(() => makeClient(options)),
+      opened => Effect.sync(() => opened.destroy())
+    )
+
+    const request = <Answer>(
+      operation: string,
+      send: (abortSignal: { readonly abortSignal: AbortSignal }) => Promise<Answer>
+    ): Effect.Effect<Answer, ClaimCheckError> => {
+      const duration = requestTimeoutMs + deadlineMarginMs
+      const message = `no complete answer within ${duration} ms`
+      return Effect.tryPromise({
+        try: abortSignal => send({ abortSignal }),
+        catch: thrown => errorOf(name, operation, factsOf(thrown))
+      }).pipe(
+        Effect.timeoutFail({
+          duration,
+          onTimeout: () => errorOf(name, operation, { name: "TimeoutError", code: "", status: 0, message })
+        })
+      )
+    }
+
+    const remove = (place: { readonly Bucket: string; readonly Key: string }) =>
+      request("DeleteObject", abort => client.send(new S3.DeleteObjectCommand(place), abort))
+
+    /** In finalizers, which nothing interrupts from outside: its own time is all it has. */
+    const attempted = <A>(cleanUp: Effect.Effect<A, ClaimCheckError>) =>
+      Effect.ignore(Effect.timeout(Effect.interruptible(cleanUp), cleanUpMs))
+
+    const answered = (value: string | undefined, operation: string, what: string) =>
+      value === undefined
+        ? Effect.fail(corruptObject(name, operation, `the answer lacks the ${what}`))
+        : Effect.succeed(value)
+
+    const put: Service["put"] = (path, bytes, budgetMs) =>
+      Effect.gen(function* () {
+        const Key = prefix === "" ? path : `${prefix}/${path}`
+        const endsAt = (yield* Clock.currentTimeMillis) + budgetMs
+        const again = <A>(call: Effect.Effect<A, ClaimCheckError>) =>
+          Effect.retry(call, {
+            schedule: pauses,
+            while: error => Effect.map(Clock.currentTimeMillis, now => error.retryable && now < endsAt)
+          })
+        const parts = PartDigest.partsOf(bytes)
+        const digests: Array<Uint8Array> = []
+        const digested = (index: number, part: Uint8Array) =>
+          Effect.map(PartDigest.digest(part), digest => {
+            digests[index] = digest
+            return PartDigest.base64(digest)
+          })
+
+        const single = Effect.gen(function* () {
+          const ChecksumSHA256 = yield* digested(0, bytes)
+          const command = () => new S3.PutObjectCommand({ Bucket, Key, Body: bytes, ChecksumSHA256 })
+          yield* again(
+            request("PutObject", abort => client.send(command(), abort)).pipe(
+              // An answer without it is not S3's own.
+              Effect.flatMap(({ ETag }) => answered(ETag, "PutObject", "ETag"))
+            )
+          )
+        })
+
+        const uploadPart = (UploadId: string, Body: Uint8Array, index: number) =>
+          Effect.gen(function* () {
+            const PartNumber = index + 1
+            const ChecksumSHA256 = yield* digested(index, Body)
+            const command = () => new S3.UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body, ChecksumSHA256 })
+            const answer = yield* again(request("UploadPart", abort => client.send(command(), abort)))
+            const ETag = yield* answered(answer.ETag, "UploadPart", "ETag")
+            return { PartNumber, ETag, ChecksumSHA256 }
+          })
+
+        const inParts = Effect.acquireUseRelease(
+          // Interruptible: an upload begun without our knowing its id is for the bucket's lifecycle rule.
+          Effect.interruptible(
+            again(
+              request("CreateMultipartUpload", abort =>
+                client.send(new S3.CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: "SHA256" }), abort)
+              )
+            ).pipe(Effect.flatMap(({ UploadId }) => answered(UploadId, "CreateMultipartUpload", "UploadId")))
+          ),
+          UploadId =>
+            Effect.gen(function* () {
+              const Parts = yield* Effect.forEach(parts, (part, index) => uploadPart(UploadId, part, index), {
+                concurrency
+              })
+              const command = () =>
+                new S3.CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } })
+              const answer = yield* again(request("CompleteMultipartUpload", abort => client.send(command(), abort)))
+              yield* answered(answer.ETag, "CompleteMultipartUpload", "ETag")
+              const ours = PartDigest.checksumOf(digests)
+              if (answer.ChecksumSHA256 !== undefined && answer.ChecksumSHA256 !== ours) {
+                const message = `S3 has ${answer.ChecksumSHA256}, sent was ${ours}`
+                return yield* corruptObject(name, "CompleteMultipartUpload", message)
+              }
+            }),
+          (UploadId, exit) => {
+            const command = new S3.AbortMultipartUploadCommand({ Bucket, Key, UploadId })
+            const abort = request("AbortMultipartUpload", signal => client.send(command, signal))
+            return Exit.isSuccess(exit) ? Effect.void : attempted(abort)
+          }
+        )
+
+        yield* (parts.length === 1 ? single : inParts).pipe(
+          Effect.timeoutFail({
+            duration: budgetMs,
+            onTimeout: () => {
+              const message = `not stored within ${budgetMs} ms`
+              return errorOf(name, "put", { name: "TimeoutError", code: "", status: 0, message })
+            }
+          }),
+          // A request whose answer was lost may have stored it all the same.
+          Effect.onError(() => attempted(remove({ Bucket, Key })))
+        )
+        const { partBytes } = PartDigest
+        const claim: Claim = {
+          bucket: Bucket,
+          key: Key,
+          bytes: bytes.length,
+          partBytes,
+          checksum: PartDigest.checksumOf(digests)
+        }
+        return claim
+      })
+
+    const readPart = (claim: Claim, from: number, into: Uint8Array) =>
+      Effect.gen(function* () {
+        const to = Math.min(from + claim.partBytes, claim.bytes)
+        const place = { Bucket: claim.bucket, Key: claim.key, Range: `bytes=${from}-${to - 1}` }
+        const part = yield* request("GetObject", async abort => {
+          const { Body } = await client.send(new S3.GetObjectCommand(place), abort)
+          return Body === undefined ? new Uint8Array() : Body.transformToByteArray()
+        })
+        if (part.length !== to - from) {
+          return yield* corruptObject(
+            name,
+            "GetObject",
+            `${part.length} bytes of ${claim.key} where ${to - from} are claimed`
+          )
+        }
+        into.set(part, from)
+        return yield* PartDigest.digest(part)
+      })
+
+    const get: Service["get"] = claim =>
+      Effect.gen(function* () {
+        const bytes = Buffer.allocUnsafeSlow(claim.bytes)
+        const starts = Array.from({ length: Math.ceil(claim.bytes / claim.partBytes) }, (_, i) => i * claim.partBytes)
+        const digests = yield* Effect.forEach(
+          starts,
+          from =>
+            Effect.retry(readPart(claim, from, bytes), {
+              schedule: pauses,
+              times: readRetries,
+              while: error => error.retryable
+            }),
+          { concurrency }
+        )
+        const found = PartDigest.checksumOf(digests)
+        if (found !== claim.checksum) {
+          return yield* corruptObject(
+            name,
+            "GetObject",
+            `${claim.key} has SHA-256 ${found}, stored was ${claim.checksum}`
+          )
+        }
+        return bytes
+      })
+
+    return {
+      name,
+      put,
+      get,
+      delete: ({ bucket, key }) => Effect.asVoid(remove({ Bucket: bucket, Key: key }))
+    }
+  })
+
+/** `make` as the layer of the one claim check. */
+export const layer = (options: Options): Layer.Layer<ClaimCheck> => Layer.scoped(ClaimCheck, make(options))
