@@ -34,6 +34,7 @@ export type {
   RetryConfig,
   SaslConfig,
   ShutdownConfig,
+  SpoolConfig,
   SqsClientConfig,
   TlsConfig,
   Unmarshaller

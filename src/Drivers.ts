@@ -1,5 +1,5 @@
 /**
- * The real outside: Kafka through kafkajs's connections, queues on SQS, as the configuration describes them.
+ * The real outside: Kafka through kafkajs's connections, queues on SQS, the spool in SQLite, as the configuration describes them.
  */
 import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
@@ -9,6 +9,7 @@ import type { KafkaConnectionConfig, SaslConfig, TlsConfig } from "./AppConfig.t
 import * as Sqs from "./FallbackQueue/Sqs.ts"
 import * as KafkaJs from "./KafkaClient/KafkaJs.ts"
 import type { Drivers } from "./Spillway.ts"
+import * as Sqlite from "./Spool/Sqlite.ts"
 
 const secret = (value: Redacted.Redacted<string> | undefined): string | undefined =>
   value === undefined ? undefined : Redacted.value(value)
@@ -50,10 +51,11 @@ export const kafkaOptions = ({ sasl, tls, ...connection }: KafkaConnectionConfig
   sasl: sasl === undefined ? undefined : saslOf(sasl)
 })
 
-/** Kafka and SQS. Neither is contacted before it is needed. */
+/** Kafka, SQS and SQLite. Kafka and SQS are not contacted before they are needed. */
 export const live: Drivers = {
   kafka: connection => KafkaJs.make(kafkaOptions(connection)),
-  queue: options => Sqs.make(options)
+  queue: options => Sqs.make(options),
+  spool: options => Sqlite.make(options)
 }
 
 /** A name for this run of this process, kept in what it parks: host, process id and four random bytes. */

@@ -26,7 +26,7 @@ import type { Batch, Callback } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
 import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
-import { type Outcome, PublishError, type Receipt } from "./Receipt.ts"
+import { type Durability, type Outcome, PublishError, type Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
 
@@ -48,7 +48,8 @@ export interface Dependencies {
   readonly fallback: (topic: string) => FallbackWriter.Service | undefined
   /** Told when a batch is acknowledged: ms since its first record was accepted. */
   readonly onDelivered?: (records: number, bytes: number, ms: number) => void
-  readonly onDiverted?: (records: number, bytes: number, ms: number) => void
+  /** Told when the fallback has a batch: ms since its first record was accepted. */
+  readonly onParked?: (outcome: "diverted" | "spooled", records: number, ms: number) => void
 }
 
 /** What the Producer is doing. */
@@ -119,7 +120,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const metadataDone = makeSignal()
     const settled = makeSignal()
 
-    const finished = (batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed") => {
+    const finished = (batch: Batch, how: Durability | "rejected" | "failed") => {
       accumulator.finished(batch, how)
       if (accumulator.records === 0) settled.notify()
     }
@@ -156,11 +157,11 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
-        settle: error => {
-          if (error !== undefined) return reject(batch, error)
-          dependencies.onDiverted?.(batch.recordCount, batch.bytes.length, now() - batch.openedAt)
-          finished(batch, "diverted")
-          batch.succeed("diverted", -1n)
+        settle: outcome => {
+          if (typeof outcome !== "string") return reject(batch, outcome)
+          dependencies.onParked?.(outcome, batch.recordCount, now() - batch.openedAt)
+          finished(batch, outcome)
+          batch.succeed(outcome, -1n)
         }
       })
     }

@@ -26,6 +26,11 @@ export interface ParkOptions {
   readonly budgetMs: number
   /** Told the records of a message that is sent again although the first try may have been stored. */
   readonly onUnknown?: ((records: number) => void) | undefined
+  /**
+   * Somebody else takes what the queue has not: then the budget is a hard end, and so is the end of this effect. A call
+   * without an answer by then is `Unknown`.
+   */
+  readonly giveUp?: Effect.Effect<void> | undefined
 }
 
 /** Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. */
@@ -53,8 +58,18 @@ const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, giveUp, onUnknown, queue }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
+
+  const overAt = (endsAt: number) =>
+    giveUp === undefined
+      ? Effect.never
+      : Effect.flatMap(Clock.currentTimeMillis, now =>
+          Effect.raceFirst(Effect.sleep(Math.max(0, endsAt - now)), giveUp)
+        )
+  /** The call, or its error when it is given up. */
+  const within = <A>(call: Effect.Effect<A, FallbackQueueError>, endsAt: number, error: FallbackQueueError) =>
+    giveUp === undefined ? call : Effect.raceFirst(call, Effect.zipRight(overAt(endsAt), Effect.fail(error)))
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
     Effect.gen(function* () {
@@ -62,7 +77,8 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
       const errors: Array<FallbackQueueError | undefined> = entries.map(() => undefined)
       let pause = pauseMs.first
       while (true) {
-        const result = yield* Effect.either(queue.send(left.map(({ entry }) => entry)))
+        const sent = queue.send(left.map(({ entry }) => entry))
+        const result = yield* Effect.either(within(sent, endsAt, unanswered(queue.name, "no answer in time")))
         left = left.filter(({ index }, position) => {
           const outcome = Either.isRight(result) ? result.right[position] : undefined
           if (outcome?._tag === "Stored") {
@@ -73,14 +89,15 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
             ? result.left
             : outcome?._tag === "Refused"
               ? outcome.error
-              : unanswered(queue.name)
+              : unanswered(queue.name, "SQS's answer does not mention the entry")
           errors[index] = error
           return error.retryable
         })
         const now = yield* Clock.currentTimeMillis
         if (left.length === 0 || now + pause >= endsAt) return errors
+        const over = Effect.as(overAt(endsAt), true)
+        if (yield* Effect.raceFirst(Effect.as(Effect.sleep(pause), false), over)) return errors
         for (const { entry, index } of left) if (errors[index]?.reason === "Unknown") onUnknown?.(entry.recordCount)
-        yield* Effect.sleep(pause)
         pause = Math.min(pause * 2, pauseMs.most)
       }
     })
@@ -91,16 +108,22 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
       const endsAt = now + budgetMs
       const errors: Array<FallbackQueueError | undefined> = parcels.map(() => undefined)
       const limits = yield* Effect.either(
-        Effect.retry(queue.limits, {
-          while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
-          schedule: retryLimits
-        })
+        within(
+          Effect.retry(queue.limits, {
+            while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
+            schedule: retryLimits
+          }),
+          endsAt,
+          // Nothing was sent yet.
+          unanswered(queue.name, "no answer in time", "Unavailable")
+        )
       )
       if (Either.isLeft(limits)) return parcels.map(() => limits.left)
       const limit = Math.min(limits.right.maximumMessageBytes, maximumBatchBytes)
       if (packer?.limit !== limit) packer = { limit, packer: makePacker(limit) }
       const delaySeconds = Math.min(longestDelaySeconds, Math.ceil(delayMs / 1000))
       const messages: Array<Packed<Piece>> = []
+      const stored: Array<Piece> = []
       let pieces: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
         envelope: delayed(envelope, delayMs, now),
         firstId,
@@ -127,13 +150,17 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
             ),
             results => {
               results.forEach((error, index) => {
-                if (error === undefined) return
-                for (const { parcel } of group[index]?.items ?? []) errors[parcel] = error
+                for (const piece of group[index]?.items ?? []) {
+                  if (error === undefined) stored.push(piece)
+                  else errors[piece.parcel] = error
+                }
               })
             }
           ),
         { concurrency, discard: true }
       )
+      // A part of what did not become durable as a whole: it is stored again with the rest.
+      for (const { envelope, parcel } of stored) if (errors[parcel] !== undefined) onUnknown?.(envelope.recordCount)
       return errors
     })
 }
@@ -142,12 +169,12 @@ const retryLimits = Schedule.exponential(pauseMs.first).pipe(
   Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.millis(pauseMs.most)))
 )
 
-const unanswered = (queue: string) =>
+const unanswered = (queue: string, message: string, reason: "Unknown" | "Unavailable" = "Unknown") =>
   new FallbackQueueError({
-    reason: "Unknown",
+    reason,
     queue,
     operation: "SendMessageBatch",
-    message: "SQS's answer does not mention the entry",
+    message,
     retryable: true
   })
 

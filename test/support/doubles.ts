@@ -12,6 +12,7 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import * as MemoryQueue from "../../src/FallbackQueue/Memory.ts"
 import * as MemoryKafka from "../../src/KafkaClient/Memory.ts"
 import * as Spillway from "../../src/Spillway.ts"
+import * as Sqlite from "../../src/Spool/Sqlite.ts"
 
 export interface Harness {
   readonly spillway: Spillway.Service
@@ -56,7 +57,8 @@ export const harness = (options: HarnessOptions = {}): Effect.Effect<Harness, ne
     if (Either.isLeft(parsed)) return yield* Effect.die(parsed.left)
     const drivers: Spillway.Drivers = {
       kafka: () => Effect.succeed(kafka),
-      queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters)
+      queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters),
+      spool: Sqlite.make
     }
     const spillway = yield* Spillway.make(parsed.right, drivers, "test-instance")
     const runSync = Runtime.runSync(yield* Effect.runtime())
