@@ -28,6 +28,8 @@ const applicationId = 0x53505753
 const formatVersion = 1
 /** What is left of the log after a checkpoint, bytes. */
 const logBytes = 8 * 1024 * 1024
+/** Batches looked at together on the way to the oldest. */
+const page = 100
 /** A file with fewer pages is not worth giving back once it is empty. */
 const smallPages = 256
 
@@ -105,7 +107,7 @@ class File {
         "INSERT INTO batch (topic, records, bytes, stored_at, envelope) VALUES (?, ?, ?, ?, ?)"
       )
       this.#remove = this.#db.prepare("DELETE FROM batch WHERE id = ? RETURNING topic, records, bytes")
-      this.#list = this.#db.prepare("SELECT id, bytes FROM batch WHERE topic = ? ORDER BY id LIMIT ?")
+      this.#list = this.#db.prepare(`SELECT id, bytes FROM batch WHERE topic = ? AND id > ? ORDER BY id LIMIT ${page}`)
       this.#read = this.#db.prepare("SELECT records, stored_at, envelope FROM batch WHERE id = ?")
       this.#first = this.#db.prepare("SELECT stored_at FROM batch ORDER BY id LIMIT 1")
       const totals = this.#db.prepare(
@@ -210,9 +212,9 @@ class File {
     }
   }
 
-  /** Ids and sizes of the oldest batches of a topic. */
-  list(topic: string, limit: number): ReadonlyArray<{ readonly id: number; readonly bytes: number }> {
-    return this.#list.all(topic, limit).map(row => ({ id: Number(row.id), bytes: Number(row.bytes) }))
+  /** Ids and sizes of some of a topic's batches, from the first behind `after` on. */
+  list(topic: string, after: number): ReadonlyArray<{ readonly id: number; readonly bytes: number }> {
+    return this.#list.all(topic, after).map(row => ({ id: Number(row.id), bytes: Number(row.bytes) }))
   }
 
   read(id: number): { readonly records: number; readonly entry: Entry | undefined } {
@@ -276,14 +278,16 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         withFile(false, open => {
           const entries: Array<Entry> = []
           let size = 0
-          for (const found of open.list(topic, batches + skip.size + unreadable.size)) {
-            if (skip.has(found.id) || unreadable.has(found.id)) continue
-            if (entries.length >= batches || (entries.length > 0 && size + found.bytes > bytes)) break
-            const { entry, records } = open.read(found.id)
-            if (entry === undefined) unreadable.set(found.id, records)
-            else {
-              entries.push(entry)
-              size += found.bytes
+          for (let found = open.list(topic, 0); found.length > 0; found = open.list(topic, found.at(-1)?.id ?? 0)) {
+            for (const one of found) {
+              if (skip.has(one.id) || unreadable.has(one.id)) continue
+              if (entries.length >= batches || (entries.length > 0 && size + one.bytes > bytes)) return entries
+              const { entry, records } = open.read(one.id)
+              if (entry === undefined) unreadable.set(one.id, records)
+              else {
+                entries.push(entry)
+                size += one.bytes
+              }
             }
           }
           return entries
