@@ -211,9 +211,14 @@ const buffer = section({
 const spool = section({
   path: required(
     text(),
-    "The file, on a disk of this host. Its directory must exist. One process has it open at a time."
+    "The file, on a disk of this host; relative to the file that names it. Its directory must exist. One process has it open at a time."
   ),
-  max_bytes: defaulted(size(MiB, 1024 * 1024 * MiB), 1024 * MiB, "1GiB", "Largest size of the file."),
+  max_bytes: defaulted(
+    size(MiB, 1024 * 1024 * MiB),
+    1024 * MiB,
+    "1GiB",
+    "Largest size of the file. SQLite's log beside it takes some MiB more."
+  ),
   queue_timeout: defaulted(
     duration(1, hour),
     2 * second,
