@@ -8,7 +8,7 @@ import type { Service as Queue } from "../src/FallbackQueue.ts"
 import * as FallbackWriter from "../src/FallbackWriter.ts"
 import * as RetryDaemon from "../src/RetryDaemon.ts"
 import { eventCount, events } from "./events.ts"
-import { keepOffering, makeBreaker, makeKafka, makeProducer } from "./spillwayRows.ts"
+import { keepOffering, makeBreaker, makeKafka, makeProducer, openSchedule } from "./spillwayRows.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
 class Bill {
@@ -42,7 +42,7 @@ const park = (job: Job, bill: Bill) =>
     const kafka = yield* makeKafka(job)
     const breaker = yield* makeBreaker
     const queue = yield* makeQueue(job, "parked", bill)
-    const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 20_000 })
+    const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 20_000, openSchedule })
     yield* Effect.forkScoped(Effect.interruptible(writer.run))
     const producer = yield* makeProducer(job, kafka, breaker, writer)
     yield* Effect.orDie(producer.reach)

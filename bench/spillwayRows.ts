@@ -15,6 +15,8 @@ const outstandingLimit = 50_000
 /** Records offered before the event loop gets its turn. */
 const burst = 1000
 
+export const openSchedule = CircuitBreaker.openSchedule({ minMs: 1000, maxMs: 30_000, factor: 2, jitter: 0.2 })
+
 /** The thresholds of the default configuration. */
 export const makeBreaker = CircuitBreaker.make(
   {
@@ -27,7 +29,7 @@ export const makeBreaker = CircuitBreaker.make(
     probes: 1,
     probeTimeoutMs: 5000
   },
-  CircuitBreaker.openSchedule({ minMs: 1000, maxMs: 30_000, factor: 2, jitter: 0.2 })
+  openSchedule
 )
 
 export const makeKafka = (job: Job): Effect.Effect<KafkaService, never, Scope.Scope> =>

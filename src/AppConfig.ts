@@ -36,6 +36,7 @@ export type {
   S3ClientConfig,
   SaslConfig,
   ShutdownConfig,
+  SpoolConfig,
   SqsClientConfig,
   TlsConfig,
   Unmarshaller

@@ -1,5 +1,5 @@
 /**
- * The real outside: Kafka through kafkajs's connections, queues on SQS, as the configuration describes them.
+ * The real outside: Kafka through kafkajs's connections, queues on SQS, the spool in SQLite, as the configuration describes them.
  */
 import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
@@ -10,6 +10,7 @@ import * as S3 from "./ClaimCheck/S3.ts"
 import * as Sqs from "./FallbackQueue/Sqs.ts"
 import * as KafkaJs from "./KafkaClient/KafkaJs.ts"
 import type { Drivers } from "./Spillway.ts"
+import * as Sqlite from "./Spool/Sqlite.ts"
 
 const secret = (value: Redacted.Redacted<string> | undefined): string | undefined =>
   value === undefined ? undefined : Redacted.value(value)
@@ -51,11 +52,12 @@ export const kafkaOptions = ({ sasl, tls, ...connection }: KafkaConnectionConfig
   sasl: sasl === undefined ? undefined : saslOf(sasl)
 })
 
-/** Kafka, SQS and S3. None is contacted before it is needed. */
+/** Kafka, SQS, S3 and SQLite. Those beyond this host are not contacted before they are needed. */
 export const live: Drivers = {
   kafka: connection => KafkaJs.make(kafkaOptions(connection)),
   queue: options => Sqs.make(options),
-  claims: options => S3.make(options)
+  claims: options => S3.make(options),
+  spool: options => Sqlite.make(options)
 }
 
 /** A name for this run of this process, kept in what it parks: host, process id and four random bytes. */

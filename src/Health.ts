@@ -15,6 +15,16 @@ export interface Health {
 export interface Evidence {
   readonly closed: boolean
   readonly bufferFull: boolean
+  /** Undefined when none is configured. `fault` is empty when it can store; `stranded`: topics nothing drains. */
+  readonly spool:
+    | {
+        readonly path: string
+        readonly records: number
+        readonly unreadable: number
+        readonly stranded: ReadonlyArray<string>
+        readonly fault: string
+      }
+    | undefined
   readonly connections: ReadonlyArray<{
     readonly name: string
     readonly breaker: { readonly state: "closed" | "open" | "half-open"; readonly reason: string }
@@ -43,12 +53,22 @@ export const judge = (evidence: Evidence): Health => {
   }
   if (evidence.closed) add("refusing", "shutting down")
   if (evidence.bufferFull) add("refusing", "the buffer is full")
+  const { spool } = evidence
+  if (spool !== undefined) {
+    if (spool.fault !== "") add("degraded", spool.fault)
+    if (spool.records > 0) add("degraded", `spool ${spool.path}: ${spool.records} records are on this host's disk only`)
+    if (spool.unreadable > 0) add("degraded", `spool ${spool.path}: ${spool.unreadable} records cannot be read`)
+    if (spool.stranded.length > 0) {
+      add("degraded", `spool ${spool.path}: no producer with a fallback queue for ${spool.stranded.join(", ")}`)
+    }
+  }
   for (const connection of evidence.connections) {
     const { breaker, claimFaults, name, openPartitions, queues, unknownTopics, unprotected } = connection
     const faulty = queues.filter(queue => queue.fault !== "")
     for (const queue of faulty) add("degraded", `fallback queue ${queue.name}: ${queue.fault}`)
     if (breaker.state !== "closed") {
-      const nowhere = faulty.length === queues.length
+      const spools = spool !== undefined && spool.fault === "" && queues.length > 0
+      const nowhere = faulty.length === queues.length && !spools
       add(
         nowhere ? "refusing" : "degraded",
         `Kafka connection ${name}: circuit breaker ${breaker.state}: ${breaker.reason}`

@@ -50,7 +50,7 @@ const readinesses = ["accepting", "degraded", "refusing"] as const
 
 export const render = (status: Status): string => {
   const page = new Page()
-  const { accounting, connections, health, publishLatency } = status
+  const { accounting, connections, health, publishLatency, spool } = status
   page.family("spillway_accepted_records_total", "counter", "Records handed in.", [[{}, accounting.accepted]])
   page.family(
     "spillway_settled_records_total",
@@ -63,7 +63,7 @@ export const render = (status: Status): string => {
   page.family(
     "spillway_diverted_unknown_records_total",
     "counter",
-    "Diverted records that may be in Kafka too: the only ones that can be duplicated.",
+    "Diverted and spooled records that may be in Kafka too: the only ones that can be duplicated.",
     [[{}, accounting.divertedUnknown]]
   )
   page.family(
@@ -134,7 +134,7 @@ export const render = (status: Status): string => {
   page.family(
     "spillway_stored_twice_records_total",
     "counter",
-    "Records that may be in the queue twice: its answer was lost, and they were sent again.",
+    "Records that may be there twice: the queue's answer was lost, and they were sent again or spooled as well.",
     of(one => one.writer.storedTwice)
   )
   page.family(
@@ -173,9 +173,33 @@ export const render = (status: Status): string => {
           )
     )
   )
+  page.family(
+    "spillway_queue_breaker_state",
+    "gauge",
+    "1 for the state the fallback queue's circuit breaker is in.",
+    fallbacks.flatMap(({ producer, queue, writer }) =>
+      breakerStates.map(state => [{ producer, queue, state }, writer.breaker === state ? 1 : 0] as const)
+    )
+  )
+  if (spool !== undefined) {
+    page.family("spillway_spool_records", "gauge", "Records in the spool.", [[{}, spool.records]])
+    page.family("spillway_spool_bytes", "gauge", "Bytes of the record batches in the spool.", [[{}, spool.bytes]])
+    page.family("spillway_spool_max_bytes", "gauge", "Largest size of the spool's file.", [[{}, spool.maxBytes]])
+    page.family("spillway_spool_unreadable_records", "gauge", "Records in the spool that cannot be read.", [
+      [{}, spool.unreadable]
+    ])
+    page.family("spillway_spool_faulty", "gauge", "1 while the spool cannot store.", [[{}, spool.fault === "" ? 0 : 1]])
+    page.family(
+      "spillway_spool_drained_records_total",
+      "counter",
+      "Records taken out of the spool, by where they went; those to Kafka count as redelivered, too.",
+      (["kafka", "queue"] as const).map(to => [{ to }, spool.drained[to]] as const)
+    )
+  }
   page.histogram("spillway_publish_duration_seconds", "From acceptance to durable, by where.", [
     [{ outcome: "delivered" }, publishLatency.delivered],
-    [{ outcome: "diverted" }, publishLatency.diverted]
+    [{ outcome: "diverted" }, publishLatency.diverted],
+    [{ outcome: "spooled" }, publishLatency.spooled]
   ])
   return page.text
 }

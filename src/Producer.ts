@@ -26,7 +26,7 @@ import type { Batch, Callback } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
 import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
-import { type Outcome, PublishError, type Receipt } from "./Receipt.ts"
+import { type Durability, type Outcome, PublishError, type Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
 
@@ -48,7 +48,8 @@ export interface Dependencies {
   readonly fallback: (topic: string) => FallbackWriter.Service | undefined
   /** Told when a batch is acknowledged: ms since its first record was accepted. */
   readonly onDelivered?: (records: number, bytes: number, ms: number) => void
-  readonly onDiverted?: (records: number, bytes: number, ms: number) => void
+  /** Told when the fallback has a batch: ms since its first record was accepted. */
+  readonly onParked?: (outcome: "diverted" | "spooled", records: number, ms: number) => void
 }
 
 /** What the Producer is doing. */
@@ -121,7 +122,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const metadataDone = makeSignal()
     const settled = makeSignal()
 
-    const finished = (batch: Batch, how: "delivered" | "diverted" | "rejected" | "failed", records?: number) => {
+    const finished = (batch: Batch, how: Durability | "rejected" | "failed", records?: number) => {
       accumulator.finished(batch, how, records)
       if (accumulator.records === 0) settled.notify()
     }
@@ -132,23 +133,26 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       batch.fail(error)
     }
 
-    /** The fallback's answer to a batch: everything in it is durable but for what was refused. */
-    const parked = (batch: Batch, refused: ReadonlyArray<FallbackWriter.Refused>) => {
-      const durable = (from: number, to: number) => {
+    /** The fallback's answer to a batch: everything in it is in the queue but for the exceptions. */
+    const parked = (batch: Batch, exceptions: ReadonlyArray<FallbackWriter.Exception>) => {
+      const durable = (outcome: "diverted" | "spooled", from: number, to: number) => {
         if (to <= from) return
-        const bytes = Math.round((batch.bytes.length * (to - from)) / batch.recordCount)
-        dependencies.onDiverted?.(to - from, bytes, now() - batch.openedAt)
-        finished(batch, "diverted", to - from)
-        batch.succeed("diverted", -1n, from, to)
+        dependencies.onParked?.(outcome, to - from, now() - batch.openedAt)
+        finished(batch, outcome, to - from)
+        batch.succeed(outcome, -1n, from, to)
       }
       let at = 0
-      for (const { count, error, from } of refused) {
-        durable(at, from)
+      for (const { count, from, outcome } of exceptions) {
+        durable("diverted", at, from)
         at = from + count
-        finished(batch, error.rejected ? "rejected" : "failed", count)
-        batch.fail(error, from, at)
+        if (outcome === "spooled") {
+          durable("spooled", from, at)
+          continue
+        }
+        finished(batch, outcome.rejected ? "rejected" : "failed", count)
+        batch.fail(outcome, from, at)
       }
-      durable(at, batch.recordCount)
+      durable("diverted", at, batch.recordCount)
     }
 
     /** Hands a batch, already out of Kafka's way, to the fallback. It stays counted as in memory until that answers. */
@@ -177,7 +181,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
-        settle: refused => parked(batch, refused)
+        settle: exceptions => parked(batch, exceptions)
       })
     }
 

@@ -180,3 +180,10 @@ export const idOf = (record: ReadRecord, idHeader: string): string | undefined =
   for (const [name, value] of record.headers) if (name === idHeader && value !== null) return text.decode(value)
   return undefined
 }
+
+/** The record id of a batch's first record; empty when there is none, or the batch cannot be read. */
+export const firstId = (batch: Uint8Array, idHeader: string): string => {
+  const read = records(batch)
+  const first = Either.isRight(read) ? read.right[0] : undefined
+  return first === undefined ? "" : (idOf(first, idHeader) ?? "")
+}

@@ -73,10 +73,21 @@ export interface Counters {
   unreadable: number
 }
 
+/** What is left of an envelope, or of a part of one, after a replay. */
+export interface Remainder {
+  readonly envelope: Envelope.Envelope
+  readonly refused: boolean
+}
+
 export interface Service {
   readonly counters: () => Readonly<Counters>
   /** Records per second it would replay at now. */
   readonly rate: () => number
+  /**
+   * Sends envelopes that lie in no message, at the same careful rate. What Kafka did not take: `refused` when it was there
+   * and refused it, which then counts as an attempt.
+   */
+  readonly replay: (envelopes: ReadonlyArray<Envelope.Envelope>) => Effect.Effect<ReadonlyArray<Remainder>>
   /** Stops receiving, lets what is being replayed finish, and hands back the rest. Interruptible. */
   readonly stop: Effect.Effect<void>
   /** The loops to be supervised. */
@@ -150,11 +161,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const handBack = (message: QueueMessage, seconds: number) =>
       Effect.ignore(queue.changeVisibility(message.receiptHandle, seconds))
 
-    const firstIdOf = (envelope: Envelope.Envelope): string => {
-      const read = RecordBatch.records(envelope.batch)
-      const first = Either.isRight(read) ? read.right[0] : undefined
-      return first === undefined ? "" : (RecordBatch.idOf(first, options.idHeader) ?? "")
-    }
+    const firstIdOf = ({ batch }: Envelope.Envelope): string => RecordBatch.firstId(batch, options.idHeader)
 
     /** Learns partition counts of topics not seen yet, or whose records were parked under another count. */
     const learn = (topics: ReadonlyArray<string>) =>
@@ -364,8 +371,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             elsewhere += envelope.recordCount
             settled = true
           } else {
-            const lastError = `${fate.error.class}:${fate.error.reason}`
-            const tried = { ...envelope, attempts: envelope.attempts + 1, lastError }
+            const tried = attempted(envelope, fate.error)
             if (tried.attempts >= options.maxAttempts) {
               yield* bury(tried, fate.error, "MAX_ATTEMPTS")
               elsewhere += tried.recordCount
@@ -603,6 +609,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     return {
       counters: () => counters,
       rate: () => pacer.rate,
+      replay: envelopes =>
+        Effect.map(replay(envelopes), results =>
+          results.flatMap(([envelope, fate]): ReadonlyArray<Remainder> => {
+            if (fate._tag === "Delivered") {
+              counters.redelivered += envelope.recordCount
+              return []
+            }
+            const refused = fate._tag === "Refused"
+            const left = refused ? attempted(envelope, fate.error) : envelope
+            return [{ envelope: left, refused }]
+          })
+        ),
       stop: Effect.suspend(() => {
         stopping = true
         return Effect.unless(Effect.repeat(idle.wait, { until: () => working === 0 }), () => working === 0)
@@ -616,6 +634,12 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
     }
   })
+
+const attempted = (envelope: Envelope.Envelope, error: KafkaError): Envelope.Envelope => ({
+  ...envelope,
+  attempts: envelope.attempts + 1,
+  lastError: `${error.class}:${error.reason}`
+})
 
 const recordsOf = (envelopes: ReadonlyArray<Envelope.Envelope>): number =>
   envelopes.reduce((sum, { recordCount }) => sum + recordCount, 0)

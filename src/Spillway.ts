@@ -1,6 +1,6 @@
 /**
  * The composed runtime: for each Kafka connection a client, a circuit breaker and a producer; for each topic with a
- * fallback a queue, a writer, a dead-letter queue and a retry daemon; all loops supervised, all flushed at the end.
+ * fallback a queue, a writer, a dead-letter queue and a retry daemon; one spool for all of them; all loops supervised, all flushed at the end.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -19,10 +19,12 @@ import * as Health from "./Health.ts"
 import { Histogram } from "./internal/histogram.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
 import * as Producer from "./Producer.ts"
-import type { Outcome, PublishError, Receipt } from "./Receipt.ts"
+import type { Durability, Outcome, PublishError, Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
 import * as RetryDaemon from "./RetryDaemon.ts"
 import * as Shutdown from "./Shutdown.ts"
+import type * as Spool from "./Spool.ts"
+import * as SpoolDrainer from "./SpoolDrainer.ts"
 import { type SupervisionError, supervise } from "./Supervision.ts"
 
 /** How the outside is reached; tests hand in doubles. */
@@ -41,6 +43,10 @@ export interface Drivers {
     readonly prefix: string
     readonly client: AppConfig.S3ClientConfig
   }) => Effect.Effect<Claims, never, Scope.Scope>
+  readonly spool: (options: {
+    readonly path: string
+    readonly maxBytes: number
+  }) => Effect.Effect<Spool.Service, never, Scope.Scope>
 }
 
 /** One topic with a fallback. */
@@ -77,6 +83,11 @@ export interface LatencyStatus {
   readonly buckets: ReadonlyArray<readonly [bound: number, records: number]>
 }
 
+/** The spool and what came out of it. */
+export interface SpoolStatus extends Spool.Status {
+  readonly drained: Readonly<SpoolDrainer.Counters>
+}
+
 export interface Status {
   readonly instance: string
   /** ms since the epoch */
@@ -84,7 +95,9 @@ export interface Status {
   readonly health: Health.Health
   readonly accounting: Shutdown.Accounting
   readonly connections: ReadonlyArray<ConnectionStatus>
-  readonly publishLatency: { readonly delivered: LatencyStatus; readonly diverted: LatencyStatus }
+  /** Undefined when none is configured. */
+  readonly spool: SpoolStatus | undefined
+  readonly publishLatency: Readonly<Record<Durability, LatencyStatus>>
 }
 
 export interface Service {
@@ -111,7 +124,7 @@ export class Spillway extends Context.Tag("spillway/Spillway")<Spillway, Service
 
 /** How often queues are asked for depth and reachability, ms. */
 const queueProbeMs = 5000
-/** How long a fallback write may take before its callers are told, ms. */
+/** How long a fallback write may take before its callers are told, without a spool, ms. */
 const fallbackBudgetMs = 8000
 /** How long parcels wait to share a message, ms. */
 const collectMs = 5
@@ -126,7 +139,12 @@ const latency = (histogram: Histogram): LatencyStatus => ({
   buckets: latencyBounds.map(bound => [bound, histogram.atMost(bound)] as const)
 })
 
+/** Fallback queues are left alone as long as Kafka is. */
+const openScheduleOf = ({ factor, jitter, openMaxMs, openMinMs }: AppConfig.BreakerConfig) =>
+  CircuitBreaker.openSchedule({ minMs: openMinMs, maxMs: openMaxMs, factor, jitter })
+
 interface Fallback {
+  readonly idHeader: string
   readonly writer: FallbackWriter.Service
   readonly daemon: RetryDaemon.Service
   readonly status: () => FallbackStatus
@@ -152,7 +170,8 @@ const makeFallback = (
   output: AppConfig.OutputConfig,
   kafka: KafkaService,
   breaker: CircuitBreaker.Service,
-  pressed: () => boolean
+  pressed: () => boolean,
+  spool: Spool.Service | undefined
 ): Effect.Effect<Fallback, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { retry } = producer
@@ -179,8 +198,10 @@ const makeFallback = (
     const writer = yield* FallbackWriter.make(queue, {
       collectMs,
       afterMs: retry.afterMs,
-      budgetMs: fallbackBudgetMs,
-      claims
+      budgetMs: config.spool?.queueTimeoutMs ?? fallbackBudgetMs,
+      openSchedule: openScheduleOf(config.breaker),
+      claims,
+      spool
     })
     const daemon = yield* RetryDaemon.make(
       {
@@ -216,6 +237,7 @@ const makeFallback = (
       })
     )
     return {
+      idHeader: output.idHeader,
       writer,
       daemon,
       probe,
@@ -248,20 +270,13 @@ const makeConnection = (
   connection: AppConfig.KafkaConnectionConfig,
   members: ReadonlyArray<{ readonly producer: AppConfig.ProducerConfig; readonly output: AppConfig.OutputConfig }>,
   instance: string,
-  latencies: { readonly delivered: Histogram; readonly diverted: Histogram }
+  latencies: Readonly<Record<Durability, Histogram>>,
+  spool: Spool.Service | undefined
 ): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { breaker: thresholds, buffer } = config
     const kafka = yield* drivers.kafka(connection)
-    const breaker = yield* CircuitBreaker.make(
-      thresholds,
-      CircuitBreaker.openSchedule({
-        minMs: thresholds.openMinMs,
-        maxMs: thresholds.openMaxMs,
-        factor: thresholds.factor,
-        jitter: thresholds.jitter
-      })
-    )
+    const breaker = yield* CircuitBreaker.make(thresholds, openScheduleOf(thresholds))
     const fallbacks = new Map<string, Fallback>()
     const producer = yield* Producer.make(
       {
@@ -275,7 +290,7 @@ const makeConnection = (
         breaker,
         fallback: topic => fallbacks.get(topic)?.writer,
         onDelivered: (records, _bytes, ms) => latencies.delivered.add(ms, records),
-        onDiverted: (records, _bytes, ms) => latencies.diverted.add(ms, records)
+        onParked: (outcome, records, ms) => latencies[outcome].add(ms, records)
       }
     )
     // A quarter of the buffer in use: live records are not keeping up.
@@ -290,7 +305,16 @@ const makeConnection = (
     for (const { output, producer: member } of members) {
       const { retry } = member
       if (!retry.enabled) continue
-      const fallback = yield* makeFallback(drivers, config, { ...member, retry }, output, kafka, breaker, pressed)
+      const fallback = yield* makeFallback(
+        drivers,
+        config,
+        { ...member, retry },
+        output,
+        kafka,
+        breaker,
+        pressed,
+        spool
+      )
       fallbacks.set(output.topic, fallback)
       loops.push(
         [`fallback writer of ${member.name}`, fallback.writer.run],
@@ -315,7 +339,9 @@ export const make = (
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const startedAt = yield* Clock.currentTimeMillis
-    const latencies = { delivered: new Histogram(), diverted: new Histogram() }
+    const latencies = { delivered: new Histogram(), diverted: new Histogram(), spooled: new Histogram() }
+    // Made first, so that it is closed last.
+    const spool = config.spool === undefined ? undefined : yield* drivers.spool(config.spool)
     const connections: Array<Connection> = []
     for (const connection of Object.values(config.kafkaConnections)) {
       const members = Object.values(config.producers).flatMap(producer => {
@@ -323,7 +349,7 @@ export const make = (
         return output?.connection === connection.name ? [{ producer, output }] : []
       })
       if (members.length === 0) continue
-      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies))
+      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies, spool))
     }
     const byTopic = new Map<string, Producer.Service>()
     for (const { producer } of connections) {
@@ -334,25 +360,32 @@ export const make = (
     /** One that refuses topics nobody configured, and malformed records, with the right error. */
     const producerOf = (record: ProducerRecord) => byTopic.get(record?.topic) ?? first.producer
 
+    const ways = new Map<string, SpoolDrainer.Way>()
+    for (const { breaker, fallbacks } of connections) {
+      for (const [topic, fallback] of fallbacks) ways.set(topic, { ...fallback, breaker })
+    }
+    const drainer = spool === undefined ? undefined : SpoolDrainer.make(spool, ways)
+
     const failure = yield* Deferred.make<never, SupervisionError>()
     const loops = yield* FiberSet.make()
-    for (const { loops: own } of connections) {
-      for (const [name, loop] of own) {
-        yield* FiberSet.run(
-          loops,
-          Effect.catchAll(supervise(name, loop), error => Deferred.fail(failure, error))
-        )
-      }
+    const draining = drainer === undefined ? [] : [["spool drainer", drainer.run] as const]
+    for (const [name, loop] of [...connections.flatMap(connection => connection.loops), ...draining]) {
+      yield* FiberSet.run(
+        loops,
+        Effect.catchAll(supervise(name, loop), error => Deferred.fail(failure, error))
+      )
     }
 
     const accounting = (): Shutdown.Accounting => {
-      const sum = { accepted: 0, delivered: 0, diverted: 0, divertedUnknown: 0, rejected: 0, failed: 0, inMemory: 0 }
+      const none = { accepted: 0, delivered: 0, diverted: 0, spooled: 0, divertedUnknown: 0, rejected: 0, failed: 0 }
+      const sum = { ...none, inMemory: 0 }
       const replayed = { redelivered: 0, deadLettered: 0 }
       for (const { fallbacks, producer } of connections) {
         const { counters, inMemory } = producer.status()
         sum.accepted += counters.accepted
         sum.delivered += counters.delivered
         sum.diverted += counters.diverted
+        sum.spooled += counters.spooled
         sum.divertedUnknown += counters.divertedUnknown
         sum.rejected += counters.rejected
         sum.failed += counters.failed
@@ -362,7 +395,7 @@ export const make = (
           replayed.deadLettered += daemon.counters().deadLettered
         }
       }
-      return { ...sum, spooled: 0, ...replayed }
+      return { ...sum, ...replayed }
     }
 
     const connectionStatus = ({ breaker, fallbacks, name, producer }: Connection): ConnectionStatus => ({
@@ -372,8 +405,15 @@ export const make = (
       fallbacks: Array.from(fallbacks.values(), fallback => fallback.status())
     })
 
-    const health = (statuses: ReadonlyArray<ConnectionStatus>): Health.Health =>
+    const spoolStatus = (): SpoolStatus | undefined =>
+      spool === undefined || drainer === undefined ? undefined : { ...spool.status(), drained: drainer.counters() }
+
+    const health = (statuses: ReadonlyArray<ConnectionStatus>, spooled: SpoolStatus | undefined): Health.Health =>
       Health.judge({
+        spool: spooled && {
+          ...spooled,
+          stranded: spooled.topics.map(({ topic }) => topic).filter(topic => !ways.has(topic))
+        },
         closed: statuses.some(({ producer }) => producer.closed),
         bufferFull: statuses.some(
           ({ producer: { inMemory } }) =>
@@ -394,10 +434,12 @@ export const make = (
 
     const shutdown = yield* Shutdown.once({
       accounting,
+      spool: drainer,
       parts: connections.map(({ breaker, fallbacks, producer }) => ({
         producer,
         breaker,
-        daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon)
+        daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon),
+        writers: Array.from(fallbacks.values(), ({ writer }) => writer)
       }))
     })
     // Registered last, so it runs first: loops, client and queues are still there.
@@ -415,13 +457,19 @@ export const make = (
       },
       status: () => {
         const statuses = connections.map(connectionStatus)
+        const spooled = spoolStatus()
         return {
           instance,
           startedAt,
-          health: health(statuses),
+          health: health(statuses, spooled),
           accounting: accounting(),
           connections: statuses,
-          publishLatency: { delivered: latency(latencies.delivered), diverted: latency(latencies.diverted) }
+          spool: spooled,
+          publishLatency: {
+            delivered: latency(latencies.delivered),
+            diverted: latency(latencies.diverted),
+            spooled: latency(latencies.spooled)
+          }
         }
       },
       forceBreaker: (name, state) => {

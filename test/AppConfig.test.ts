@@ -117,7 +117,8 @@ describe("the example", () => {
       },
       http: { host: "127.0.0.1", port: 8080, maxBodyBytes: 8_388_608, token: undefined, requestTimeoutMs: 10_000 },
       shutdown: { budgetMs: 25_000 },
-      buffer: { maxRecords: 200_000, maxBytes: 268_435_456, maxWaitMs: 1000 }
+      buffer: { maxRecords: 200_000, maxBytes: 268_435_456, maxWaitMs: 1000 },
+      spool: undefined
     })
   })
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as MemoryClaims from "../src/ClaimCheck/Memory.ts"
 import * as Envelope from "../src/Envelope.ts"
 import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
@@ -88,7 +89,8 @@ describe("a record no message can hold", () => {
       Effect.gen(function* () {
         const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
         const claims = MemoryClaims.make()
-        const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 60_000, claims })
+        const settings = { collectMs: 5, afterMs: 0, budgetMs: 60_000, openSchedule: Schedule.forever }
+        const writer = yield* FallbackWriter.make(queue, { ...settings, claims })
         yield* Effect.forkScoped(Effect.interruptible(writer.run))
         const told: Array<string> = []
         const divert = (name: string, value: Uint8Array | string) =>
@@ -108,8 +110,7 @@ describe("a record no message can hold", () => {
         const sends = queue.calls.send
         const order: Array<string> = []
         const others = MemoryClaims.make("others", what => order.push(`${what.slice(0, 3)} after ${queue.calls.send}`))
-        const options = { collectMs: 5, afterMs: 0, budgetMs: 60_000, claims: others }
-        const other = yield* FallbackWriter.make(queue, options)
+        const other = yield* FallbackWriter.make(queue, { ...settings, claims: others })
         yield* Effect.forkScoped(Effect.interruptible(other.run))
         queue.script("send", { _tag: "Fail", reason: "Unavailable" })
         other.divert({

@@ -1,13 +1,20 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Envelope from "../src/Envelope.ts"
 import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
+import * as FallbackWriter from "../src/FallbackWriter.ts"
 import { makePark, type Unstored } from "../src/internal/park.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
+import * as Sqlite from "../src/Spool/Sqlite.ts"
 import { envelopeOf, noise } from "./support/batches.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
+import { deleteDirectory, temporaryDirectory } from "./support/Guard.ts"
 
 describe("park", () => {
   it("sends again exactly the entries SQS refused (Failed[] entries)", () =>
@@ -150,6 +157,40 @@ describe("park", () => {
 })
 
 describe("FallbackWriter", () => {
+  it("spools what it holds when its scope ends in the middle of a call to SQS, or before one", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const directory = temporaryDirectory("writer")
+        yield* Effect.addFinalizer(() => Effect.sync(() => deleteDirectory(directory)))
+        const spool = yield* Sqlite.make({ path: `${directory}/spool.db`, maxBytes: 1024 * 1024 })
+        const queue = MemoryQueue.make()
+        queue.script("send", { _tag: "Hang" })
+        const scope = yield* Scope.make()
+        const options = { collectMs: 5, afterMs: 0, budgetMs: 60_000, openSchedule: Schedule.forever, spool }
+        const writer = yield* Scope.extend(FallbackWriter.make(queue, options), scope)
+        const loop = yield* Effect.fork(writer.run)
+        const told: Array<unknown> = []
+        const divert = (records: number) => {
+          const envelope = envelopeOf(Array.from({ length: records }, () => ({ value: new Uint8Array(5) })))
+          writer.divert({ envelope, firstId: "", settle: exceptions => told.push(exceptions) })
+        }
+        divert(2)
+        yield* advanceUntil("the call", () => queue.calls.send === 1)
+        yield* Fiber.interrupt(loop)
+        divert(3)
+        assert.deepEqual(told, [])
+        yield* Scope.close(scope, Exit.void)
+        assert.deepEqual(told, [
+          [{ from: 0, count: 2, outcome: "spooled" }],
+          [{ from: 0, count: 3, outcome: "spooled" }]
+        ])
+        assert.equal(spool.status().records, 5)
+        // Of those whose call was under way nobody knows.
+        assert.equal(writer.status().storedTwice, 2)
+        assert.equal(writer.status().pending, 0)
+      })
+    ))
+
   it("packs what comes together into few messages", () =>
     onTestClock(
       Effect.gen(function* () {

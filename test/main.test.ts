@@ -98,7 +98,7 @@ describe("the service without anything to connect to", () => {
     assert.equal(code, 0)
     assert.match(
       stdout,
-      /^shutdown complete in \d+ ms: accepted=0 delivered=0 diverted=0 spooled=0 rejected=0 failed=0 in_memory=0 \(stop replay \d+ ms, flush \d+ ms, park \d+ ms\)$/m
+      /^shutdown complete in \d+ ms: accepted=0 delivered=0 diverted=0 spooled=0 rejected=0 failed=0 in_memory=0 \(stop replay \d+ ms, flush \d+ ms, park \d+ ms, spool \d+ ms\)$/m
     )
   })
 

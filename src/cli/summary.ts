@@ -9,7 +9,7 @@ const counts = ({ accepted, delivered, diverted, failed, inMemory, rejected, spo
 
 export const render = ({ accounting, complete, phases }: Summary, ms: number): string =>
   `shutdown ${complete ? "complete" : "incomplete"} in ${Math.round(ms)} ms: ${counts(accounting)} ` +
-  `(stop replay ${phases.stopReplay} ms, flush ${phases.flush} ms, park ${phases.park} ms)`
+  `(stop replay ${phases.stopReplay} ms, flush ${phases.flush} ms, park ${phases.park} ms, spool ${phases.spool} ms)`
 
 /** For an end that was forced before the shutdown was over. */
 export const renderForced = (accounting: Accounting, ms: number): string =>

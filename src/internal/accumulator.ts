@@ -5,7 +5,7 @@
 import type * as CircuitBreaker from "../CircuitBreaker.ts"
 import { check as checkEncoding, type Encoding } from "../encoding/Encoding.ts"
 import type { KafkaError, TopicMetadata } from "../KafkaClient.ts"
-import { PublishError } from "../Receipt.ts"
+import { type Durability, PublishError } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
 import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
@@ -76,14 +76,23 @@ export interface Counters {
   accepted: number
   delivered: number
   diverted: number
-  /** Of the diverted: may be in Kafka too. */
+  spooled: number
+  /** Of the diverted and the spooled: may be in Kafka too. */
   divertedUnknown: number
   rejected: number
   failed: number
 }
 
 export class Accumulator {
-  readonly counters: Counters = { accepted: 0, delivered: 0, diverted: 0, divertedUnknown: 0, rejected: 0, failed: 0 }
+  readonly counters: Counters = {
+    accepted: 0,
+    delivered: 0,
+    diverted: 0,
+    spooled: 0,
+    divertedUnknown: 0,
+    rejected: 0,
+    failed: 0
+  }
   readonly #topics = new Map<string, Topic>()
   readonly #active = new Set<Lane>()
   readonly #inFlight = new Map<number, number>()
@@ -419,13 +428,9 @@ export class Accumulator {
   }
 
   /** The outcome of a batch, or of so many of its records, is known. With the last of them its room is free. */
-  finished(
-    batch: Batch,
-    how: "delivered" | "diverted" | "rejected" | "failed",
-    records: number = batch.recordCount
-  ): void {
+  finished(batch: Batch, how: Durability | "rejected" | "failed", records: number = batch.recordCount): void {
     this.counters[how] += records
-    if (how === "diverted" && batch.maybeWritten) this.counters.divertedUnknown += records
+    if ((how === "diverted" || how === "spooled") && batch.maybeWritten) this.counters.divertedUnknown += records
     this.#records -= records
     batch.unsettled -= records
     if (batch.unsettled > 0) return

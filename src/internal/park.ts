@@ -12,6 +12,7 @@ import type { Envelope } from "../Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueEntry } from "../FallbackQueue.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { type Sent, store } from "./claims.ts"
+import type { Deadline } from "./deadline.ts"
 import { attributesOf, makePacker, type Packable, type Packed, type Packer, type TooLarge } from "./pack.ts"
 import { groupBySize, maximumBatchBytes } from "./sqsSize.ts"
 
@@ -33,6 +34,13 @@ export interface ParkOptions {
   /** How long to go on trying, ms. */
   readonly budgetMs: number
   /**
+   * Somebody else takes what the queue has not: then the budget is a hard end. A call without an answer by then is
+   * `Unknown`.
+   */
+  readonly hard?: boolean | undefined
+  /** Once it is known it takes the budget's place: until then, and no longer, may the queue be tried. */
+  readonly deadline?: Deadline | undefined
+  /**
    * Store nothing of a call that holds a record no message can take. For parcels that came out of one message: it stays
    * where it is, and what was stored of it would be there twice.
    */
@@ -45,13 +53,19 @@ export interface ParkOptions {
 export interface Unstored {
   readonly from: number
   readonly count: number
+  /** Exactly these records. */
+  readonly envelope: Envelope
   readonly error: FallbackQueueError | ClaimCheckError
 }
 
-/** Parks envelopes. For each parcel, in order: what of it is not durable, by ascending index; nothing when all is. */
+/**
+ * Parks envelopes. For each parcel, in order: what of it is not durable, by ascending index; nothing when all is.
+ * `waitedMs` of the budget are over already; one attempt is always made.
+ */
 export type Park = <A extends Packable>(
   parcels: ReadonlyArray<A>,
-  delayMs: number
+  delayMs: number,
+  waitedMs?: number
 ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Unstored>>>
 
 /** A parcel, or what it is cut into when it fits into no message. */
@@ -83,16 +97,40 @@ const cut = (piece: Piece, parts: number): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: ParkOptions): Park => {
+export const makePark = (options: ParkOptions): Park => {
+  const { budgetMs, claims, deadline, hard = false, onUnknown, queue, whole = false } = options
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
-  const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
+  /** The call, unless its time is over before it begins; ended when that comes while it is under way. */
+  const inTime = <A>(operation: string, call: Effect.Effect<A, FallbackQueueError>, endsAt: () => number) =>
+    Effect.flatMap(Clock.currentTimeMillis, now => {
+      const ends: Array<Effect.Effect<void>> = []
+      if (deadline !== undefined) {
+        if (now >= (deadline.at() ?? now + 1)) return Effect.fail(outOfTime(queue.name, operation, "Unavailable"))
+        ends.push(deadline.reached)
+      }
+      if (hard) ends.push(Effect.sleep(Math.max(0, endsAt() - now)))
+      if (ends.length === 0) return call
+      return Effect.raceFirst(
+        call,
+        Effect.zipRight(Effect.raceAll(ends), Effect.fail(outOfTime(queue.name, operation, "Unknown")))
+      )
+    })
+
+  /** For what consists of several calls: the pointer may have been stored when it is cut off. */
+  const beforeDeadline = <A>(work: Effect.Effect<A>): Effect.Effect<A | FallbackQueueError> =>
+    deadline === undefined
+      ? work
+      : Effect.raceFirst(work, Effect.as(deadline.reached, outOfTime(queue.name, "SendMessageBatch", "Unknown")))
+
+  const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: () => number) =>
     Effect.gen(function* () {
       let left = entries.map((entry, index) => ({ entry, index }))
       const sent: Array<Sent> = entries.map(() => ({ error: undefined, maybeStored: false }))
       let pause = pauseMs.first
       while (true) {
-        const result = yield* Effect.either(queue.send(left.map(({ entry }) => entry)))
+        const call = queue.send(left.map(({ entry }) => entry))
+        const result = yield* Effect.either(inTime("SendMessageBatch", call, endsAt))
         left = left.filter(({ index }, position) => {
           const outcome = Either.isRight(result) ? result.right[position] : undefined
           const before = sent[index]?.maybeStored === true
@@ -109,7 +147,7 @@ export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: 
           return error.retryable
         })
         const now = yield* Clock.currentTimeMillis
-        if (left.length === 0 || now + pause >= endsAt) return sent
+        if (left.length === 0 || now + pause >= endsAt()) return sent
         for (const { entry, index } of left)
           if (sent[index]?.error?.reason === "Unknown") onUnknown?.(entry.recordCount)
         yield* Effect.sleep(pause)
@@ -117,13 +155,13 @@ export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: 
       }
     })
 
-  return (parcels, delayMs) =>
+  return (parcels, delayMs, waitedMs = 0) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const endsAt = now + budgetMs
+      const endsAt = () => deadline?.at() ?? now + budgetMs - waitedMs
       const unstored: ReadonlyArray<Array<Unstored>> = parcels.map(() => [])
       const refuse = ({ envelope, from, parcel }: Piece, error: FallbackQueueError | ClaimCheckError) =>
-        unstored[parcel]?.push({ from, count: envelope.recordCount, error })
+        unstored[parcel]?.push({ from, count: envelope.recordCount, envelope, error })
       const all: ReadonlyArray<Piece> = parcels.map(({ envelope, firstId }, parcel) => ({
         envelope: delayed(envelope, delayMs, now),
         firstId,
@@ -131,13 +169,14 @@ export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: 
         from: 0
       }))
       const limits = yield* Effect.either(
-        Effect.retry(queue.limits, {
-          while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
+        Effect.retry(inTime("GetQueueAttributes", queue.limits, endsAt), {
+          while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt()),
           schedule: retryLimits
         })
       )
       if (Either.isLeft(limits)) {
-        for (const piece of all) refuse(piece, limits.left)
+        // Nothing was sent: whatever came of the question, nothing can be in the queue.
+        for (const piece of all) refuse(piece, unsent(limits.left))
         return unstored
       }
       const limit = Math.min(limits.right.maximumMessageBytes, maximumBatchBytes)
@@ -160,7 +199,7 @@ export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: 
       }
       const stuck = whole ? unstored.flat()[0] : undefined
       if (stuck !== undefined)
-        return all.map(piece => [{ from: 0, count: piece.envelope.recordCount, error: stuck.error }])
+        return all.map(({ envelope }) => [{ from: 0, count: envelope.recordCount, envelope, error: stuck.error }])
       const storeMessages = Effect.forEach(
         groupBySize(messages, message => message.bytes, limit),
         group =>
@@ -182,15 +221,15 @@ export const makePark = ({ budgetMs, claims, onUnknown, queue, whole = false }: 
         Effect.gen(function* () {
           const { recordCount } = item.envelope
           // The upload may have used up the budget; the pointer is worth a few tries all the same.
-          const until = Math.max(endsAt, (yield* Clock.currentTimeMillis) + pointerBudgetMs)
+          const until = Math.max(endsAt(), (yield* Clock.currentTimeMillis) + pointerBudgetMs)
           const entry = { attributes: attributesOf([item]), body, delaySeconds, recordCount }
-          const [sent] = yield* storeCall([entry], until)
+          const [sent] = yield* storeCall([entry], () => deadline?.at() ?? until)
           return sent ?? { error: unanswered(queue.name), maybeStored: true }
         })
       const storeClaims = Effect.forEach(
         claims === undefined ? [] : oversized.map(one => ({ ...one, claims })),
         ({ claims, item, pack }) =>
-          Effect.map(store(claims, item.envelope, pack, budgetMs, sendPointer(item)), error => {
+          Effect.map(beforeDeadline(store(claims, item.envelope, pack, budgetMs, sendPointer(item))), error => {
             if (error !== undefined) refuse(item, error)
           }),
         { concurrency: claimConcurrency, discard: true }
@@ -213,6 +252,12 @@ const unanswered = (queue: string) =>
     message: "SQS's answer does not mention the entry",
     retryable: true
   })
+
+const outOfTime = (queue: string, operation: string, reason: "Unavailable" | "Unknown") =>
+  new FallbackQueueError({ reason, queue, operation, message: "no answer in time", retryable: false })
+
+const unsent = (error: FallbackQueueError) =>
+  error.reason === "Unknown" ? outOfTime(error.queue, error.operation, "Unavailable") : error
 
 const tooLargeError = (queue: string, bytes: number, limit: number) =>
   new FallbackQueueError({

@@ -25,6 +25,12 @@ describe("rules", () => {
       "stream.producer.second.output",
       /producer example_producer writes to topic example-kafka-topic already/
     ],
+    [
+      "spool: { path: spool.db, queue_timeout: 24s }",
+      "spool.queue_timeout",
+      /^with write_timeout of output example_output \(1s\) it must fit shutdown\.budget \(25s\).*; found 24s$/
+    ],
+    ["spool: { max_bytes: 1GiB }", "spool.path", /missing/],
     [second("{ output: second }"), "stream.producer.second.retry.queue_id", /missing, expected an SQS queue/],
     [second("{ output: second, retry: }"), "stream.producer.second.retry.queue_id", /missing/],
     [

@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration texts say ${VAR} themselves
 import * as assert from "node:assert/strict"
+import { resolve } from "node:path"
 import { describe, test } from "node:test"
 import { bad, client, connection, exampleText, faults, good, machineText, output, retry } from "./texts.ts"
 
@@ -22,6 +23,20 @@ buffer: { max_bytes: 2097152, max_wait: 0 }`
     assert.equal(retry?.visibilityTimeoutMs, 43_200_000)
     assert.equal(retry?.rate, 0.5)
     assert.deepEqual(config.buffer, { maxRecords: 200_000, maxBytes: 2_097_152, maxWaitMs: 0 })
+  })
+
+  test("a spool is there only where it is asked for, and its path is relative to its file", () => {
+    assert.equal(good("").spool, undefined)
+    assert.deepEqual(good("spool: { path: data/spool.db, max_bytes: 64MiB, queue_timeout: 500ms }").spool, {
+      path: resolve("data/spool.db"),
+      maxBytes: 67_108_864,
+      queueTimeoutMs: 500
+    })
+    assert.deepEqual(good("spool: { path: /var/lib/spool.db }").spool, {
+      path: "/var/lib/spool.db",
+      maxBytes: 1_073_741_824,
+      queueTimeoutMs: 2000
+    })
   })
 
   const refused: ReadonlyArray<readonly [text: string, line: RegExp]> = [

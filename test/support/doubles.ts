@@ -13,6 +13,7 @@ import * as MemoryClaims from "../../src/ClaimCheck/Memory.ts"
 import * as MemoryQueue from "../../src/FallbackQueue/Memory.ts"
 import * as MemoryKafka from "../../src/KafkaClient/Memory.ts"
 import * as Spillway from "../../src/Spillway.ts"
+import * as Sqlite from "../../src/Spool/Sqlite.ts"
 
 export interface Harness {
   readonly spillway: Spillway.Service
@@ -69,7 +70,8 @@ export const harness = (options: HarnessOptions = {}): Effect.Effect<Harness, ne
     const drivers: Spillway.Drivers = {
       kafka: () => Effect.succeed(kafka),
       queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters),
-      claims: () => Effect.succeed(claims)
+      claims: () => Effect.succeed(claims),
+      spool: Sqlite.make
     }
     const spillway = yield* Spillway.make(parsed.right, drivers, "test-instance")
     const runSync = Runtime.runSync(yield* Effect.runtime())

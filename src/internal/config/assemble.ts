@@ -9,7 +9,7 @@ import type { Report } from "./field.ts"
 import type * as Model from "./model.ts"
 import { deadLetterQueueOf, queueFault } from "./queue.ts"
 import type { Written, WrittenAwsClient, WrittenConnection, WrittenRetry } from "./shape.ts"
-import { type Path as KeyPath, locate, type Node } from "./tree.ts"
+import { type Path as KeyPath, locate, type Node, type Origin } from "./tree.ts"
 
 /** What assembling needs beside the values. `readText` reads a certificate file; it throws when it cannot. */
 export interface Surroundings {
@@ -88,7 +88,15 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
       requestTimeoutMs: http.request_timeout
     },
     shutdown: { budgetMs: shutdown.budget },
-    buffer: { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait }
+    buffer: { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait },
+    spool:
+      written.spool === undefined
+        ? undefined
+        : {
+            path: fileOf(written.spool.path, locate(around.root, ["spool", "path"])),
+            maxBytes: written.spool.max_bytes,
+            queueTimeoutMs: written.spool.queue_timeout
+          }
   }
 }
 
@@ -118,6 +126,10 @@ const awsClientOf = (
     connectionTimeoutMs: value.connection_timeout
   }
 }
+
+/** A path is relative to the file that names it; one from a variable, to the working directory. */
+const fileOf = (file: string, origin: Origin): string =>
+  origin.variable === undefined ? Path.resolve(Path.dirname(origin.file), file) : Path.resolve(file)
 
 /** The region the AWS tools would take. */
 const regionOf = (path: KeyPath, { env, report, root }: Surroundings): string => {
@@ -188,12 +200,11 @@ const tlsOf = (
   path: KeyPath,
   { report, readText, root }: Surroundings
 ): Model.TlsConfig => {
-  /** A path is relative to the file that names it; one from a variable, to the working directory. */
   const pem = (key: "ca_file" | "cert_file" | "key_file"): string | undefined => {
     const file = tls[key]
     if (file === undefined || report.isBad([...path, key])) return undefined
     const origin = locate(root, [...path, key])
-    const at = origin.variable === undefined ? Path.resolve(Path.dirname(origin.file), file) : Path.resolve(file)
+    const at = fileOf(file, origin)
     const refuse = (message: string): void => report.fault(origin, [...path, key], { message })
     try {
       const text = readText(at)

@@ -182,6 +182,15 @@ export interface BufferConfig {
   readonly maxWaitMs: number
 }
 
+/** `spool`: the last resort. */
+export interface SpoolConfig {
+  /** Absolute. */
+  readonly path: string
+  readonly maxBytes: number
+  /** Budget for the fallback queue before a record is spooled. */
+  readonly queueTimeoutMs: number
+}
+
 /** A whole, valid configuration. Names between its parts are resolved: what is named exists. */
 export interface AppConfig {
   readonly outputs: Readonly<Record<string, OutputConfig>>
@@ -193,4 +202,5 @@ export interface AppConfig {
   readonly http: HttpConfig
   readonly shutdown: ShutdownConfig
   readonly buffer: BufferConfig
+  readonly spool: SpoolConfig | undefined
 }

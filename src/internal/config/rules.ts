@@ -140,6 +140,15 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     if (output.writeTimeoutMs >= budget && good(write, budgetPath)) {
       say(write, `must be shorter than shutdown.budget (${formatDuration(budget)}), found ${found}`)
     }
+    const { spool } = config
+    const spoolPath: Path = ["spool", "queue_timeout"]
+    if (spool !== undefined && output.writeTimeoutMs < budget && good(write, budgetPath, spoolPath)) {
+      const needed = output.writeTimeoutMs + spool.queueTimeoutMs
+      if (needed >= budget) {
+        const message = `with write_timeout of output ${output.name} (${found}) it must fit shutdown.budget (${formatDuration(budget)}), or the last records could not be spooled; found ${formatDuration(spool.queueTimeoutMs)}`
+        say(spoolPath, message)
+      }
+    }
     const published = output.writeTimeoutMs + config.buffer.maxWaitMs
     const request: Path = ["http", "request_timeout"]
     if (config.http.requestTimeoutMs <= published && good(write, request, ["buffer", "max_wait"])) {

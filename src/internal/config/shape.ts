@@ -235,6 +235,25 @@ const buffer = section({
   max_wait: defaulted(duration(0, hour), second, "1s", "How long a publish waits for room before it is `Overloaded`.")
 })
 
+const spool = section({
+  path: required(
+    text(),
+    "The file, on a disk of this host; relative to the file that names it. Its directory must exist. One process has it open at a time."
+  ),
+  max_bytes: defaulted(
+    size(MiB, 1024 * 1024 * MiB),
+    1024 * MiB,
+    "1GiB",
+    "Largest size of the file. SQLite's log beside it takes some MiB more."
+  ),
+  queue_timeout: defaulted(
+    duration(1, hour),
+    2 * second,
+    "2s",
+    "Budget for the fallback queue: what it has not taken by then goes to the spool."
+  )
+})
+
 export const shape = section({
   stream: always(
     section({
@@ -269,7 +288,12 @@ export const shape = section({
     }),
     "The orderly end."
   ),
-  buffer: always(buffer, "Records that have no outcome yet.")
+  buffer: always(buffer, "Records that have no outcome yet."),
+  spool: optional(
+    spool,
+    "A file for records that neither Kafka nor the fallback queue takes. Drained to either when it is back.",
+    "no spool"
+  )
 })
 
 /** The configuration as written: keys of the file, every default filled in. */
