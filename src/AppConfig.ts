@@ -34,6 +34,7 @@ export type {
   RetryConfig,
   SaslConfig,
   ShutdownConfig,
+  SpotConfig,
   SqsClientConfig,
   TlsConfig,
   Unmarshaller

@@ -8,6 +8,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Envelope } from "./Envelope.ts"
 import type { Service as Queue } from "./FallbackQueue.ts"
+import type { Deadline } from "./internal/deadline.ts"
 import { makePark } from "./internal/park.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { PublishError } from "./Receipt.ts"
@@ -30,6 +31,7 @@ export interface Status {
   /** Record batches and bytes not yet durable. */
   readonly pending: number
   readonly pendingBytes: number
+  readonly pendingRecords: number
   /** Records that may be in the queue twice: SQS's answer was lost, and they were sent again. */
   readonly storedTwice: number
 }
@@ -51,6 +53,8 @@ export interface Options {
   readonly afterMs: number
   /** How long to go on trying to store a batch before its callers are told, ms. */
   readonly budgetMs: number
+  /** Until when the queue may be tried once the end has begun; it takes the budget's place. */
+  readonly deadline?: Deadline | undefined
 }
 
 /** Stores under way at the same time; what comes meanwhile is collected for the next. */
@@ -64,17 +68,19 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     const onUnknown = (records: number) => {
       storedTwice += records
     }
-    const park = makePark({ queue, budgetMs: options.budgetMs, onUnknown })
+    const park = makePark({ queue, budgetMs: options.budgetMs, deadline: options.deadline, onUnknown })
     const work = makeSignal()
     let pending: Array<Parcel> = []
     let count = 0
     let bytes = 0
+    let records = 0
     let running = 0
     let reason = ""
 
     const tell = (parcel: Parcel, error: PublishError | undefined) => {
       count--
       bytes -= parcel.envelope.batch.length
+      records -= parcel.envelope.recordCount
       parcel.settle(error)
     }
     const failure = (message: string, cause?: unknown) =>
@@ -132,6 +138,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
       divert: parcel => {
         count++
         bytes += parcel.envelope.batch.length
+        records += parcel.envelope.recordCount
         pending.push(parcel)
         work.notify()
       },
@@ -140,6 +147,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         reason,
         pending: count,
         pendingBytes: bytes,
+        pendingRecords: records,
         storedTwice
       }),
       run

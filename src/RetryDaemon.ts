@@ -71,8 +71,16 @@ export interface Service {
   readonly counters: () => Readonly<Counters>
   /** Records per second it would replay at now. */
   readonly rate: () => number
-  /** Stops receiving, lets what is being replayed finish, and hands back the rest. Interruptible. */
-  readonly stop: Effect.Effect<void>
+  /**
+   * Begins nothing new: what the open long polls still bring is handed back. What is being replayed has `graceMs` to
+   * finish and is handed back then. Ends when no message is held any more. Interruptible.
+   */
+  readonly stop: (graceMs: number) => Effect.Effect<void>
+  /**
+   * Ends the long polls and waits for what they bring, to hand it back. Comes last: SQS may give a message to a poll
+   * nobody listens to any more, and those just handed back or parked are the likeliest. Interruptible.
+   */
+  readonly endPolls: Effect.Effect<void>
   /** The loops to be supervised. */
   readonly run: Effect.Effect<never>
 }
@@ -101,6 +109,13 @@ const countedReasons: ReadonlySet<string> = new Set([
   "UNSUPPORTED_VERSION",
   "UNKNOWN_SERVER_ERROR"
 ])
+
+/** Records of one message that have, or may have, a place elsewhere: should it come back, each is there twice. */
+interface Copies {
+  elsewhere: number
+  /** Of them: counted as redelivered. */
+  redelivered: number
+}
 
 /** How an envelope fared. */
 type Fate =
@@ -133,8 +148,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const partitionCounts = new Map<string, number>()
     const visibilitySeconds = Math.ceil(options.visibilityMs / 1000)
     const idle = makeSignal()
+    /** Open: what is held is handed back, whatever became of it so far. */
+    const cut = Effect.unsafeMakeLatch(false)
+    /** Open: long polls end. */
+    const ended = Effect.unsafeMakeLatch(false)
     let stopping = false
     let working = 0
+    let polling = 0
     breaker.onChange((scope, state) => {
       if (scope === "cluster" && state === "open") pacer.restart()
     })
@@ -181,7 +201,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     }
 
     /** Sends units, one per partition, until each has an answer or the attempt's time is over. */
-    const send = (units: ReadonlyArray<Unit>) =>
+    const send = (units: ReadonlyArray<Unit>, copies: Copies) =>
       Effect.gen(function* () {
         const fates = new Map<Unit, Fate>()
         const startedAt = yield* Clock.currentTimeMillis
@@ -196,6 +216,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         const settle = (one: (typeof pending)[number], outcome: ProduceOutcome, now: number): boolean => {
           if (outcome._tag === "Delivered") {
             fates.set(one.unit, { _tag: "Delivered" })
+            copies.elsewhere += one.unit.recordCount
             if (one.permit !== undefined) breaker.settle(one.permit, "success", now - startedAt)
             return false
           }
@@ -214,13 +235,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             if (permit !== undefined && !fates.has(unit)) breaker.settle(permit, "ignored", 0)
           }
         })
+        /** Nobody waits for the answer any more. */
+        const unheard = Effect.sync(() => {
+          for (const { unit } of pending) counters.unknown += unit.recordCount
+        })
         const attempts = Effect.gen(function* () {
           while (pending.length > 0) {
             const at = yield* Clock.currentTimeMillis
-            const outcomes = yield* kafka.produce(
+            const attempt = kafka.produce(
               pending.map(({ batch }) => batch),
               Math.max(1, endsAt - at)
             )
+            const outcomes = yield* Effect.onInterrupt(attempt, () => unheard)
             const now = yield* Clock.currentTimeMillis
             pending = pending.filter((one, index) => {
               const outcome = outcomes[index]
@@ -238,7 +264,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       })
 
     /** Everything one message held, each envelope with its fate. Divided ones appear as their parts. */
-    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>) =>
+    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>, copies: Copies) =>
       Effect.gen(function* () {
         const results: Array<readonly [Envelope.Envelope, Fate]> = []
         const unseen = new Set(envelopes.map(({ topic }) => topic).filter(topic => !partitionCounts.has(topic)))
@@ -267,7 +293,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             now
           )
           if (wait >= 1) yield* Effect.sleep(wait)
-          const fates = yield* send(units)
+          const fates = yield* send(units, copies)
           for (const unit of units) {
             const fate = fates.get(unit) ?? { _tag: "Outage" }
             // Recreated, or changed in its partitions: look again before the next attempt.
@@ -323,18 +349,46 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         }
       )
 
-    /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
-    const settleAll = (message: QueueMessage, results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>) => {
-      const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
-      // Records with a place other than this message: when it comes back all the same, each of them is there twice.
-      let elsewhere = delivered
-      const comesBack = Effect.sync(() => {
-        counters.unknown += elsewhere
-        counters.redelivered -= delivered
+    /** The message comes back although some of it has a place elsewhere. */
+    const comesBack = (copies: Copies) =>
+      Effect.sync(() => {
+        counters.unknown += copies.elsewhere
+        counters.redelivered -= copies.redelivered
+        Object.assign(copies, { elsewhere: 0, redelivered: 0 })
       })
-      const leave = Effect.zipRight(comesBack, handBack(message, outageVisibilitySeconds))
+
+    /** Gives records another place. From its begin on they may be there; `placed` says whether they are. */
+    const place = <A, E>(
+      copies: Copies,
+      records: number,
+      work: Effect.Effect<A, E>,
+      placed: (answer: A) => boolean
+    ): Effect.Effect<A, E> => {
+      const add = (count: number) =>
+        Effect.sync(() => {
+          copies.elsewhere += count
+        })
+      return Effect.zipRight(add(records), work).pipe(
+        Effect.tap(answer => (placed(answer) ? Effect.void : add(-records))),
+        Effect.tapError(() => add(-records))
+      )
+    }
+
+    /** Settles every record of a message, then deletes it; or leaves it for later, whole. */
+    const settleAll = (
+      message: QueueMessage,
+      results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>,
+      copies: Copies
+    ) => {
+      const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
+      const leave = Effect.zipRight(comesBack(copies), handBack(message, outageVisibilitySeconds))
+      const placeAgain = (envelopes: ReadonlyArray<Envelope.Envelope>, delayMs: number) =>
+        place(copies, recordsOf(envelopes), repark(envelopes, delayMs), stored => stored)
+      const placeDead = (envelope: Envelope.Envelope, error: KafkaError, reason: string) =>
+        place(copies, envelope.recordCount, bury(envelope, error, reason), () => true)
       return Effect.gen(function* () {
         counters.redelivered += delivered
+        copies.redelivered = delivered
         const left: Array<Envelope.Envelope> = []
         const again: Array<Envelope.Envelope> = []
         let settled = delivered > 0
@@ -342,15 +396,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           if (fate._tag === "Delivered") continue
           if (fate._tag === "Outage") left.push(envelope)
           else if (!fate.error.retryable && fate.error.class === "Permanent") {
-            yield* bury(envelope, fate.error, fate.error.reason)
-            elsewhere += envelope.recordCount
+            yield* placeDead(envelope, fate.error, fate.error.reason)
             settled = true
           } else {
             const lastError = `${fate.error.class}:${fate.error.reason}`
             const tried = { ...envelope, attempts: envelope.attempts + 1, lastError }
             if (tried.attempts >= options.maxAttempts) {
-              yield* bury(tried, fate.error, "MAX_ATTEMPTS")
-              elsewhere += tried.recordCount
+              yield* placeDead(tried, fate.error, "MAX_ATTEMPTS")
               settled = true
             } else again.push(tried)
           }
@@ -360,22 +412,20 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           const { retentionSeconds } = yield* queue.limits
           // A message keeps its age through every receive: stored anew, it outlives an outage of any length.
           const old = now - message.sentAt > retentionSeconds * 1000 * retentionShare
-          if (!old || !(yield* repark(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
+          if (!old || !(yield* placeAgain(left, 0))) return yield* handBack(message, outageVisibilitySeconds)
           return yield* remove(message)
         }
-        if (left.length > 0 && !(yield* repark(left, 0))) return yield* leave
-        elsewhere += recordsOf(left)
-        if (again.length > 0 && !(yield* repark(again, options.afterMs))) return yield* leave
-        elsewhere += recordsOf(again)
+        if (left.length > 0 && !(yield* placeAgain(left, 0))) return yield* leave
+        if (again.length > 0 && !(yield* placeAgain(again, options.afterMs))) return yield* leave
         yield* remove(message)
-      }).pipe(Effect.tapError(() => comesBack))
+      })
     }
 
     const remove = (message: QueueMessage) =>
       Effect.retry(queue.delete(message.receiptHandle), { times: 3, while: error => error.retryable })
 
     /** A message that is no pack of ours: gosoline's, or unreadable. */
-    const foreign = (message: QueueMessage, error: Envelope.PackError) =>
+    const foreign = (message: QueueMessage, error: Envelope.PackError, copies: Copies) =>
       Effect.gen(function* () {
         if (error.reason === "Foreign") {
           const read = unmarshal(options.unmarshaller, message.body, { topic: options.topic })
@@ -399,7 +449,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
               recordCount: 1,
               batch: RecordBatch.parkable(builder.finish().bytes)
             }
-            return yield* settleAll(message, yield* replay([envelope]))
+            return yield* settleAll(message, yield* replay([envelope], copies), copies)
           }
           counters.unreadable++
           const cause = { reason: "FOREIGN_MESSAGE_BODY", errorClass: "Permanent", message: read.reason }
@@ -414,23 +464,30 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         yield* remove(message)
       })
 
-    const handle = (message: QueueMessage) =>
+    const settleMessage = (message: QueueMessage, copies: Copies) =>
       Effect.gen(function* () {
         const read = yield* Effect.either(Envelope.fromBody(message.body))
-        if (Either.isLeft(read)) return yield* foreign(message, read.left)
+        if (Either.isLeft(read)) return yield* foreign(message, read.left, copies)
         const broken = read.right.find(({ batch }) => Either.isLeft(RecordBatch.info(batch)))
         if (broken !== undefined) {
           return yield* foreign(
             message,
-            new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" })
+            new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" }),
+            copies
           )
         }
         const now = yield* Clock.currentTimeMillis
         const due = Math.max(...read.right.map(({ notBefore }) => notBefore))
         if (due > now)
           return yield* handBack(message, Math.min(Math.ceil((due - now) / 1000), longestVisibilitySeconds))
-        yield* settleAll(message, yield* replay(read.right))
-      }).pipe(
+        yield* settleAll(message, yield* replay(read.right, copies), copies)
+      }).pipe(Effect.onError(() => comesBack(copies)))
+
+    const handle = (message: QueueMessage) =>
+      Effect.suspend(() => settleMessage(message, { elsewhere: 0, redelivered: 0 })).pipe(
+        Effect.as(false),
+        Effect.raceFirst(Effect.as(cut.await, true)),
+        Effect.flatMap(wasCut => (wasCut ? handBack(message, 0) : Effect.void)),
         Effect.catchAll((error: FallbackQueueError) =>
           // It becomes visible again by itself: nothing is lost, some records may be sent twice.
           Effect.logWarning(`retry daemon: ${error.operation} on ${error.queue}: ${error.message}`)
@@ -485,23 +542,33 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
 
     const receive = Effect.suspend(() => {
       counters.receives++
+      polling++
       const probing = breaker.status().state !== "closed"
       return queue.receive({
         max: probing ? 1 : options.maxNumberOfMessages,
         waitSeconds: options.waitTimeSeconds,
         visibilitySeconds
       })
-    })
+    }).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          polling--
+          idle.notify()
+        })
+      )
+    )
+    // An outage ends the long poll: a message received now could only be handed back.
+    const noPoll = Effect.as(Effect.raceFirst(breaker.untilOpen, ended.await), [] as ReadonlyArray<QueueMessage>)
+    const until = (quiet: () => boolean) =>
+      Effect.unless(Effect.repeat(idle.wait, { until: quiet }), quiet).pipe(Effect.asVoid)
 
     const runner = Effect.gen(function* () {
       let pause = receivePauseMs.first
       while (true) {
         if (stopping) return yield* Effect.never
         yield* breaker.untilPassable
-        // An outage ends the long poll: a message received now could only be handed back.
-        const received = yield* Effect.either(
-          Effect.raceFirst(receive, Effect.as(breaker.untilOpen, [] as ReadonlyArray<QueueMessage>))
-        )
+        if (stopping) continue
+        const received = yield* Effect.either(Effect.raceFirst(receive, noPoll))
         if (Either.isLeft(received)) {
           yield* Effect.logWarning(`retry daemon: receive from ${queue.name}: ${received.left.message}`)
           yield* Effect.sleep(pause)
@@ -522,10 +589,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     return {
       counters: () => counters,
       rate: () => pacer.rate,
-      stop: Effect.suspend(() => {
-        stopping = true
-        return Effect.unless(Effect.repeat(idle.wait, { until: () => working === 0 }), () => working === 0)
-      }).pipe(Effect.asVoid),
+      stop: graceMs =>
+        Effect.suspend(() => {
+          stopping = true
+          return Effect.timeoutOption(
+            until(() => working === 0),
+            graceMs
+          )
+        }).pipe(Effect.zipRight(cut.open), Effect.zipRight(until(() => working === 0))),
+      endPolls: Effect.zipRight(
+        ended.open,
+        until(() => polling === 0 && working === 0)
+      ),
       run: Effect.zipRight(
         Effect.all(
           Array.from({ length: options.runnerCount }, () => runner),

@@ -15,6 +15,7 @@ import * as DeadLetterQueue from "./DeadLetterQueue.ts"
 import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
 import * as FallbackWriter from "./FallbackWriter.ts"
 import * as Health from "./Health.ts"
+import { type Deadline, makeDeadline } from "./internal/deadline.ts"
 import { Histogram } from "./internal/histogram.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
 import * as Producer from "./Producer.ts"
@@ -76,6 +77,8 @@ export interface Status {
   readonly startedAt: number
   readonly health: Health.Health
   readonly accounting: Shutdown.Accounting
+  /** Where the records in memory are; topics that have none there are left out. */
+  readonly held: ReadonlyArray<Shutdown.Held>
   readonly connections: ReadonlyArray<ConnectionStatus>
   readonly publishLatency: { readonly delivered: LatencyStatus; readonly diverted: LatencyStatus }
 }
@@ -94,6 +97,8 @@ export interface Service {
   readonly onBreakerChange: (
     listener: (connection: string, scope: string, state: CircuitBreaker.State, reason: string) => void
   ) => void
+  /** From now on records are sent without waiting for company: for a host that may go soon. Nothing is refused. */
+  readonly drain: Effect.Effect<void>
   /** Refuses, flushes, parks and accounts, within the budget. Runs once; later calls get the same summary. */
   readonly shutdown: (budgetMs: number) => Effect.Effect<Shutdown.Summary>
   /** Fails when a supervised loop has used up its restarts: the process should end. */
@@ -133,7 +138,8 @@ const makeFallback = (
   output: AppConfig.OutputConfig,
   kafka: KafkaService,
   breaker: CircuitBreaker.Service,
-  pressed: () => boolean
+  pressed: () => boolean,
+  deadline: Deadline
 ): Effect.Effect<Fallback, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { retry } = producer
@@ -156,7 +162,8 @@ const makeFallback = (
       onRequest
     })
     const deadLetters = DeadLetterQueue.make(buried)
-    const writer = yield* FallbackWriter.make(queue, { collectMs, afterMs: retry.afterMs, budgetMs: fallbackBudgetMs })
+    const budgetMs = fallbackBudgetMs
+    const writer = yield* FallbackWriter.make(queue, { collectMs, afterMs: retry.afterMs, budgetMs, deadline })
     const daemon = yield* RetryDaemon.make(
       {
         topic: output.topic,
@@ -223,7 +230,8 @@ const makeConnection = (
   connection: AppConfig.KafkaConnectionConfig,
   members: ReadonlyArray<{ readonly producer: AppConfig.ProducerConfig; readonly output: AppConfig.OutputConfig }>,
   instance: string,
-  latencies: { readonly delivered: Histogram; readonly diverted: Histogram }
+  latencies: { readonly delivered: Histogram; readonly diverted: Histogram },
+  deadline: Deadline
 ): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { breaker: thresholds, buffer } = config
@@ -265,7 +273,8 @@ const makeConnection = (
     for (const { output, producer: member } of members) {
       const { retry } = member
       if (!retry.enabled) continue
-      const fallback = yield* makeFallback(drivers, config, { ...member, retry }, output, kafka, breaker, pressed)
+      const producing = { ...member, retry }
+      const fallback = yield* makeFallback(drivers, config, producing, output, kafka, breaker, pressed, deadline)
       fallbacks.set(output.topic, fallback)
       loops.push(
         [`fallback writer of ${member.name}`, fallback.writer.run],
@@ -291,6 +300,7 @@ export const make = (
   Effect.gen(function* () {
     const startedAt = yield* Clock.currentTimeMillis
     const latencies = { delivered: new Histogram(), diverted: new Histogram() }
+    const parking = makeDeadline()
     const connections: Array<Connection> = []
     for (const connection of Object.values(config.kafkaConnections)) {
       const members = Object.values(config.producers).flatMap(producer => {
@@ -298,7 +308,7 @@ export const make = (
         return output?.connection === connection.name ? [{ producer, output }] : []
       })
       if (members.length === 0) continue
-      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies))
+      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies, parking))
     }
     const byTopic = new Map<string, Producer.Service>()
     for (const { producer } of connections) {
@@ -340,6 +350,17 @@ export const make = (
       return { ...sum, spooled: 0, ...replayed }
     }
 
+    const held = (): ReadonlyArray<Shutdown.Held> =>
+      connections.flatMap(({ fallbacks, producer }) =>
+        producer.status().topics.flatMap(({ buffered, inFlight, topic }) => {
+          const fallback = fallbacks.get(topic)?.status()
+          const parking = fallback?.writer.pendingRecords ?? 0
+          return buffered + inFlight + parking === 0
+            ? []
+            : [{ topic, buffered, inFlight, parking, queue: fallback?.queue }]
+        })
+      )
+
     const connectionStatus = ({ breaker, fallbacks, name, producer }: Connection): ConnectionStatus => ({
       connection: name,
       breaker: breaker.status(),
@@ -368,6 +389,8 @@ export const make = (
 
     const shutdown = yield* Shutdown.once({
       accounting,
+      held,
+      parking,
       parts: connections.map(({ breaker, fallbacks, producer }) => ({
         producer,
         breaker,
@@ -394,6 +417,7 @@ export const make = (
           startedAt,
           health: health(statuses),
           accounting: accounting(),
+          held: held(),
           connections: statuses,
           publishLatency: { delivered: latency(latencies.delivered), diverted: latency(latencies.diverted) }
         }
@@ -408,6 +432,7 @@ export const make = (
           breaker.onChange((scope, state, reason) => listener(name, scope, state, reason))
         }
       },
+      drain: Effect.forEach(connections, ({ producer }) => producer.hurry, { discard: true }),
       shutdown,
       failed: Deferred.await(failure)
     }

@@ -10,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import type { Envelope } from "../Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueEntry } from "../FallbackQueue.ts"
 import * as RecordBatch from "../RecordBatch.ts"
+import type { Deadline } from "./deadline.ts"
 import { makePacker, type Packable, type Packed, type Packer } from "./pack.ts"
 import { groupBySize, maximumBatchBytes } from "./sqsSize.ts"
 
@@ -24,6 +25,8 @@ export interface ParkOptions {
   readonly queue: Queue
   /** How long to go on trying, ms. */
   readonly budgetMs: number
+  /** Once it is known it takes the budget's place: until then, and no longer, may the queue be tried. */
+  readonly deadline?: Deadline | undefined
   /** Told the records of a message that is sent again although the first try may have been stored. */
   readonly onUnknown?: ((records: number) => void) | undefined
 }
@@ -53,16 +56,29 @@ const halves = (piece: Piece): ReadonlyArray<Piece> | undefined => {
 const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
-export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
+export const makePark = ({ budgetMs, deadline, onUnknown, queue }: ParkOptions): Park => {
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
-  const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: number) =>
+  /** Ends a call that the deadline finds under way. */
+  const inTime = <A>(operation: string, call: Effect.Effect<A, FallbackQueueError>) => {
+    if (deadline === undefined) return call
+    return Effect.flatMap(Clock.currentTimeMillis, now =>
+      now >= (deadline.at() ?? now + 1)
+        ? Effect.fail(outOfTime(queue.name, operation, "Unavailable"))
+        : Effect.raceFirst(
+            call,
+            Effect.zipRight(deadline.reached, Effect.fail(outOfTime(queue.name, operation, "Unknown")))
+          )
+    )
+  }
+
+  const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: () => number) =>
     Effect.gen(function* () {
       let left = entries.map((entry, index) => ({ entry, index }))
       const errors: Array<FallbackQueueError | undefined> = entries.map(() => undefined)
       let pause = pauseMs.first
       while (true) {
-        const result = yield* Effect.either(queue.send(left.map(({ entry }) => entry)))
+        const result = yield* Effect.either(inTime("SendMessageBatch", queue.send(left.map(({ entry }) => entry))))
         left = left.filter(({ index }, position) => {
           const outcome = Either.isRight(result) ? result.right[position] : undefined
           if (outcome?._tag === "Stored") {
@@ -78,7 +94,7 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
           return error.retryable
         })
         const now = yield* Clock.currentTimeMillis
-        if (left.length === 0 || now + pause >= endsAt) return errors
+        if (left.length === 0 || now + pause >= endsAt()) return errors
         for (const { entry, index } of left) if (errors[index]?.reason === "Unknown") onUnknown?.(entry.recordCount)
         yield* Effect.sleep(pause)
         pause = Math.min(pause * 2, pauseMs.most)
@@ -88,11 +104,11 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
   return (parcels, delayMs) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const endsAt = now + budgetMs
+      const endsAt = () => deadline?.at() ?? now + budgetMs
       const errors: Array<FallbackQueueError | undefined> = parcels.map(() => undefined)
       const limits = yield* Effect.either(
-        Effect.retry(queue.limits, {
-          while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt),
+        Effect.retry(inTime("GetQueueAttributes", queue.limits), {
+          while: error => Effect.map(Clock.currentTimeMillis, at => error.retryable && at + pauseMs.most < endsAt()),
           schedule: retryLimits
         })
       )
@@ -149,6 +165,15 @@ const unanswered = (queue: string) =>
     operation: "SendMessageBatch",
     message: "SQS's answer does not mention the entry",
     retryable: true
+  })
+
+const outOfTime = (queue: string, operation: string, reason: "Unavailable" | "Unknown") =>
+  new FallbackQueueError({
+    reason,
+    queue,
+    operation,
+    message: "the shutdown has no more time for it",
+    retryable: false
   })
 
 const tooLargeError = (queue: string, bytes: number, limit: number) =>
