@@ -26,11 +26,11 @@ stream:
   output: { out: { topic: events } }
   producer: { events: { output: out, retry: { queue_id: parked } } }
 http: { port: 0 }
-shutdown: { budget: 15s }
+shutdown: { budget: 8s }
 `
 )
 
-/** The fallback writer keeps asking SQS for 8 s before it gives a record back. */
+/** The fallback writer keeps asking SQS until the shutdown's time is nearly over. */
 const slow = { timeout: 60_000 }
 
 const run = (...args: ReadonlyArray<string>) => new RunningService(args).ended
@@ -111,7 +111,7 @@ describe("the service without anything to connect to", () => {
       const open = publish()
       await service.says(/circuit breaker of default \(cluster\): open/)
       service.signal("SIGINT")
-      await service.says(/SIGINT: shutting down within 15000 ms/)
+      await service.says(/SIGINT: shutting down within \d+ ms/)
       service.signal("SIGTERM")
       await service.says(/SIGTERM: already shutting down/)
       const late = await publish()
