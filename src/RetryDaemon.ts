@@ -95,6 +95,8 @@ const healthyMs = 250
 const receivePauseMs = { first: 200, most: 10_000 }
 /** A message this close to the end of its retention is stored anew, as a share of the retention. */
 const retentionShare = 0.8
+/** How long an open poll may take to bring what SQS has given it already, when it is to end, ms. */
+const answerOnItsWayMs = 250
 /** Budget for storing again what is left of a message, ms. */
 const parkBudgetMs = 10_000
 /** How long a message stays away whose replay an outage cut short, seconds. */
@@ -540,25 +542,34 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
     }
 
+    /** One long poll. What it brings is held from that moment on, whoever else wanted it to end. */
     const receive = Effect.suspend(() => {
       counters.receives++
       polling++
       const probing = breaker.status().state !== "closed"
-      return queue.receive({
+      let brought: ReadonlyArray<QueueMessage> = []
+      const poll = queue.receive({
         max: probing ? 1 : options.maxNumberOfMessages,
         waitSeconds: options.waitTimeSeconds,
         visibilitySeconds
       })
-    }).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          polling--
-          idle.notify()
-        })
+      return poll.pipe(
+        Effect.map(messages => {
+          brought = messages
+          if (messages.length > 0) working++
+        }),
+        Effect.ensuring(
+          Effect.sync(() => {
+            polling--
+            idle.notify()
+          })
+        ),
+        // An outage does not end it: SQS may give the next message to a poll that was given up, and hide it for the
+        // whole visibility timeout. What an open one brings is handed back.
+        Effect.raceFirst(ended.await),
+        Effect.map(() => brought)
       )
-    )
-    // An outage ends the long poll: a message received now could only be handed back.
-    const noPoll = Effect.as(Effect.raceFirst(breaker.untilOpen, ended.await), [] as ReadonlyArray<QueueMessage>)
+    })
     const until = (quiet: () => boolean) =>
       Effect.unless(Effect.repeat(idle.wait, { until: quiet }), quiet).pipe(Effect.asVoid)
 
@@ -568,7 +579,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         if (stopping) return yield* Effect.never
         yield* breaker.untilPassable
         if (stopping) continue
-        const received = yield* Effect.either(Effect.raceFirst(receive, noPoll))
+        const received = yield* Effect.either(receive)
         if (Either.isLeft(received)) {
           yield* Effect.logWarning(`retry daemon: receive from ${queue.name}: ${received.left.message}`)
           yield* Effect.sleep(pause)
@@ -581,7 +592,6 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           continue
         }
         counters.messages += received.right.length
-        working++
         yield* handleAll(received.right)
       }
     })
@@ -597,10 +607,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             graceMs
           )
         }).pipe(Effect.zipRight(cut.open), Effect.zipRight(until(() => working === 0))),
-      endPolls: Effect.zipRight(
-        ended.open,
-        until(() => polling === 0 && working === 0)
-      ),
+      endPolls: Effect.suspend(() => {
+        const quiet = until(() => polling === 0 && working === 0)
+        return Effect.timeoutOption(quiet, answerOnItsWayMs).pipe(Effect.zipRight(ended.open), Effect.zipRight(quiet))
+      }),
       run: Effect.zipRight(
         Effect.all(
           Array.from({ length: options.runnerCount }, () => runner),
