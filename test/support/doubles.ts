@@ -29,6 +29,8 @@ export interface HarnessOptions {
   readonly partitions?: number
   /** `write_timeout` of the output; 1s by default. */
   readonly writeTimeout?: string
+  /** `idle_timeout` of the output; 5ms by default. */
+  readonly idleTimeout?: string
   /** `wait_time` of the retry, seconds; 1 by default. */
   readonly waitTime?: number
   /** Members of `stream.output.out`, as YAML flow text. */
@@ -42,7 +44,8 @@ export interface HarnessOptions {
   readonly unreachable?: boolean
 }
 
-const configuration = ({
+export const configuration = ({
+  idleTimeout = "5ms",
   more = "",
   output = "",
   retry = "after: 1s",
@@ -50,7 +53,7 @@ const configuration = ({
   writeTimeout = "1s"
 }: HarnessOptions): string => `
 stream:
-  output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: 5ms, write_timeout: ${writeTimeout}, ${output} } }
+  output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: ${idleTimeout}, write_timeout: ${writeTimeout}, ${output} } }
   producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, wait_time: ${waitTime}, ${retry} } } }
 kafka: { connection: { default: { brokers: "127.0.0.1:1" } } }
 cloud: { aws: { sqs: { clients: { default: { region: us-east-1 } } } } }
