@@ -19,9 +19,16 @@ import { World } from "./World.ts"
 type Command =
   | { readonly _tag: "Publish"; readonly count: number }
   | { readonly _tag: "Advance"; readonly ms: number }
+  /** Kafka is gone for long enough that records are parked, and comes back. */
+  | { readonly _tag: "Outage"; readonly count: number; readonly replay: ReadonlyArray<Step> }
   | { readonly _tag: "KafkaNext"; readonly step: Step }
   | { readonly _tag: "KafkaAlways"; readonly step: Step | undefined; readonly reachable: boolean }
-  | { readonly _tag: "QueueNext"; readonly operation: Operation; readonly fault: Fault; readonly dead: boolean }
+  | {
+      readonly _tag: "QueueNext"
+      readonly operation: Operation
+      readonly faults: ReadonlyArray<Fault>
+      readonly dead: boolean
+    }
   | { readonly _tag: "QueueDown"; readonly down: boolean }
   | { readonly _tag: "Restart" }
   | { readonly _tag: "Crash" }
@@ -51,6 +58,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ _tag: fc.constant("Advance" as const), ms: fc.constantFrom(50, 300, 1500, 6000) })
   },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      _tag: fc.constant("Outage" as const),
+      count: fc.integer({ min: 2, max: 12 }),
+      replay: fc.array(step, { maxLength: 3 })
+    })
+  },
   { weight: 3, arbitrary: fc.record({ _tag: fc.constant("KafkaNext" as const), step }) },
   {
     weight: 3,
@@ -65,7 +80,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("QueueNext" as const),
       operation: fc.constantFrom<Operation>("send", "receive", "delete", "changeVisibility", "limits"),
-      fault,
+      // More of one kind than a call is tried again.
+      faults: fc.tuple(fault, fc.constantFrom(1, 2, 6)).map(([one, times]) => Array<Fault>(times).fill(one)),
       dead: fc.boolean()
     })
   },
@@ -82,6 +98,16 @@ const carryOut = (world: World, one: Command): Effect.Effect<void> => {
       return Effect.sync(() => world.publish(one.count))
     case "Advance":
       return advance(one.ms, Math.min(one.ms, stepMs))
+    case "Outage":
+      return Effect.gen(function* () {
+        world.kafka.always({ _tag: "Refuse" })
+        world.kafka.reachable(false)
+        world.publish(one.count)
+        yield* advance(1500, stepMs)
+        world.kafka.always(undefined)
+        world.kafka.reachable(true)
+        world.kafka.script(...one.replay)
+      })
     case "KafkaNext":
       return Effect.sync(() => world.kafka.script(one.step))
     case "KafkaAlways":
@@ -90,7 +116,7 @@ const carryOut = (world: World, one: Command): Effect.Effect<void> => {
         world.kafka.reachable(one.reachable)
       })
     case "QueueNext":
-      return Effect.sync(() => (one.dead ? world.dead : world.queue).script(one.operation, one.fault))
+      return Effect.sync(() => (one.dead ? world.dead : world.queue).script(one.operation, ...one.faults))
     case "QueueDown":
       return Effect.sync(() => world.queue.setDown(one.down ? "Unavailable" : undefined))
     case "Restart":
