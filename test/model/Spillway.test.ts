@@ -16,11 +16,18 @@ import type { Step } from "../../src/KafkaClient/Memory.ts"
 import { advance } from "../support/doubles.ts"
 import { World } from "./World.ts"
 
+type QueueFault = readonly [Operation, Fault]
+
 type Command =
   | { readonly _tag: "Publish"; readonly count: number }
   | { readonly _tag: "Advance"; readonly ms: number }
   /** Kafka is gone for long enough that records are parked, and comes back. */
-  | { readonly _tag: "Outage"; readonly count: number; readonly replay: ReadonlyArray<Step> }
+  | {
+      readonly _tag: "Outage"
+      readonly count: number
+      readonly replay: ReadonlyArray<Step>
+      readonly queue: ReadonlyArray<QueueFault>
+    }
   | { readonly _tag: "KafkaNext"; readonly step: Step }
   | { readonly _tag: "KafkaAlways"; readonly step: Step | undefined; readonly reachable: boolean }
   | {
@@ -42,7 +49,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ _tag: fc.constant("Partial" as const), code, partitions: fc.constantFrom([0], [1]) })
 )
 const fault: fc.Arbitrary<Fault> = fc.oneof(
-  fc.constantFrom<Fault>({ _tag: "Hang" }, { _tag: "LoseReply" }, { _tag: "Fail", reason: "Throttled" }),
+  fc.constantFrom<Fault>(
+    { _tag: "Hang" },
+    { _tag: "LoseReply" },
+    { _tag: "Fail", reason: "Throttled" },
+    { _tag: "Fail", reason: "AccessDenied" }
+  ),
   fc.record({
     _tag: fc.constant("Refuse" as const),
     indexes: fc.constantFrom([0], [0, 1], [1]),
@@ -63,7 +75,11 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("Outage" as const),
       count: fc.integer({ min: 2, max: 12 }),
-      replay: fc.array(step, { maxLength: 3 })
+      // Once, or for as long as one replay tries.
+      replay: fc
+        .array(fc.tuple(step, fc.constantFrom(1, 30)), { maxLength: 2 })
+        .map(steps => steps.flatMap(([one, times]) => Array<Step>(times).fill(one))),
+      queue: fc.array(fc.tuple(fc.constantFrom<Operation>("send", "delete"), fault), { maxLength: 2 })
     })
   },
   { weight: 3, arbitrary: fc.record({ _tag: fc.constant("KafkaNext" as const), step }) },
@@ -107,6 +123,8 @@ const carryOut = (world: World, one: Command): Effect.Effect<void> => {
         world.kafka.always(undefined)
         world.kafka.reachable(true)
         world.kafka.script(...one.replay)
+        for (const [operation, wrong] of one.queue) world.queue.script(operation, wrong)
+        yield* advance(3000, stepMs)
       })
     case "KafkaNext":
       return Effect.sync(() => world.kafka.script(one.step))
