@@ -11,7 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as AppConfig from "../src/AppConfig.ts"
 import * as Drivers from "../src/Drivers.ts"
+import * as Notice from "../src/Notice.ts"
 import * as Spillway from "../src/Spillway.ts"
+import * as SpotNotice from "../src/SpotNotice.ts"
 
 const configFile = fileURLToPath(new URL("spillway.yaml", import.meta.url))
 
@@ -32,9 +34,11 @@ const trackClick = (user: string) =>
 
 const program = Effect.forEach(["ada", "grace", "barbara"], trackClick, { concurrency: "unbounded", discard: true })
 
-const live = Spillway.layer(Drivers.live, `${hostname()}-effect-example`).pipe(
-  Layer.provide(AppConfig.layer([configFile], process.env))
+const live = Layer.merge(Spillway.layer(Drivers.live, `${hostname()}-effect-example`), SpotNotice.layer).pipe(
+  Layer.provideMerge(AppConfig.layer([configFile], process.env))
 )
 
 // The end of the layer flushes to Kafka, parks what Kafka does not take, and only then lets the process end.
-await Effect.runPromise(program.pipe(Effect.provide(live)))
+// `Notice.runUntil` has the same done on SIGTERM, SIGINT and EC2's spot notice, while the program still runs.
+const end = await Effect.runPromise(Notice.runUntil(program).pipe(Effect.provide(live)))
+if (end._tag === "Noticed") process.exitCode = end.notice.orderly && end.summary.complete ? 0 : 1

@@ -37,6 +37,7 @@ export type {
   SaslConfig,
   ShutdownConfig,
   SpoolConfig,
+  SpotConfig,
   SqsClientConfig,
   TlsConfig,
   Unmarshaller

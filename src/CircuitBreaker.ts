@@ -59,8 +59,6 @@ export interface Service {
   readonly onChange: (listener: Listener) => void
   /** Waits until the cluster breaker is not open. Does not wait when it is not. */
   readonly untilPassable: Effect.Effect<void>
-  /** Waits until the cluster breaker is open. Does not wait when it is. */
-  readonly untilOpen: Effect.Effect<void>
   /**
    * A loop to be supervised: while the cluster breaker is open, waits out its interval and runs `reach`; half-opens on
    * success, stays open for the next interval on failure.
@@ -185,7 +183,6 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
     },
     onChange: listener => void listeners.push(listener),
     untilPassable: Effect.suspend(() => (passable() ? Effect.void : until(passable, waiting))),
-    untilOpen: Effect.suspend(() => (passable() ? until(() => !passable(), opened) : Effect.void)),
     watch: reach =>
       Effect.forever(
         Effect.gen(function* () {

@@ -59,7 +59,14 @@ export interface Status {
   readonly inMemory: { readonly records: number; readonly bytes: number }
   readonly waiting: number
   readonly closed: boolean
-  readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: number }>
+  readonly topics: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: number
+    /** Records Kafka has not been asked to take yet. */
+    readonly buffered: number
+    /** Records on their way to Kafka. */
+    readonly inFlight: number
+  }>
 }
 
 export interface Service {
@@ -74,12 +81,16 @@ export interface Service {
   readonly status: () => Status
   /** Asks the cluster afresh; the circuit breaker's way to find out whether Kafka is back. */
   readonly reach: Effect.Effect<void, KafkaError>
-  /** From now on offers are refused with `Closed`. */
+  /** From now on records are sent without waiting for company. */
+  readonly hurry: Effect.Effect<void>
+  /** From now on offers are refused with `Closed`, and what is buffered is sent without waiting for company. */
   readonly close: Effect.Effect<void>
-  /** Sends what is buffered without waiting for company, until nothing is left in memory. */
+  /** Ends when nothing is left in memory, hurrying. */
   readonly flush: Effect.Effect<void>
   /** Hands everything that is not in flight to the fallback. */
   readonly divertAll: Effect.Effect<void>
+  /** What is in flight, too: its deadline has come. It may be in Kafka all the same, and is counted as such. */
+  readonly expireAll: Effect.Effect<void>
   /** The loops to be supervised. */
   readonly run: Effect.Effect<never>
 }
@@ -425,9 +436,14 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         inMemory: { records: accumulator.records, bytes: accumulator.bytes },
         waiting: accumulator.waiting,
         closed: accumulator.closed,
-        topics: accumulator.topics.map(topic => ({ topic, partitions: accumulator.partitionCount(topic) }))
+        topics: accumulator.topics.map(topic => ({
+          topic,
+          partitions: accumulator.partitionCount(topic),
+          ...accumulator.held(topic)
+        }))
       }),
       reach: fetchMetadata,
+      hurry: Effect.sync(() => accumulator.flush()),
       close: Effect.sync(() => accumulator.close()),
       flush: Effect.suspend(() => {
         accumulator.flush()
@@ -437,6 +453,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         Effect.asVoid
       ),
       divertAll: Effect.sync(() => {
+        for (const batch of accumulator.drain()) divert(batch)
+      }),
+      expireAll: Effect.sync(() => {
+        for (const batch of accumulator.expire(true)) expire(batch)
         for (const batch of accumulator.drain()) divert(batch)
       }),
       run: Effect.all([sender, sweeper, metadataKeeper], { concurrency: "unbounded" }).pipe(

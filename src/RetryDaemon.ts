@@ -88,8 +88,16 @@ export interface Service {
    * and refused it, which then counts as an attempt.
    */
   readonly replay: (envelopes: ReadonlyArray<Envelope.Envelope>) => Effect.Effect<ReadonlyArray<Remainder>>
-  /** Stops receiving, lets what is being replayed finish, and hands back the rest. Interruptible. */
-  readonly stop: Effect.Effect<void>
+  /**
+   * Begins nothing new: what the open long polls still bring is handed back. What is being replayed has `graceMs` to
+   * finish and is handed back then. Ends when no message is held any more. Interruptible.
+   */
+  readonly stop: (graceMs: number) => Effect.Effect<void>
+  /**
+   * Ends the long polls and waits for what they bring, to hand it back. Comes last: SQS may give a message to a poll
+   * nobody listens to any more, and those just handed back or parked are the likeliest. Interruptible.
+   */
+  readonly endPolls: Effect.Effect<void>
   /** The loops to be supervised. */
   readonly run: Effect.Effect<never>
 }
@@ -104,6 +112,8 @@ const healthyMs = 250
 const receivePauseMs = { first: 200, most: 10_000 }
 /** A message this close to the end of its retention is stored anew, as a share of the retention. */
 const retentionShare = 0.8
+/** How long an open poll may take to bring what SQS has given it already, when it is to end, ms. */
+const answerOnItsWayMs = 250
 /** Budget for storing again what is left of a message, ms. */
 const parkBudgetMs = 10_000
 /** How long a message stays away whose replay an outage cut short, seconds. */
@@ -118,6 +128,13 @@ const countedReasons: ReadonlySet<string> = new Set([
   "UNSUPPORTED_VERSION",
   "UNKNOWN_SERVER_ERROR"
 ])
+
+/** Records of one message that have, or may have, a place elsewhere: should it come back, each is there twice. */
+interface Copies {
+  elsewhere: number
+  /** Of them: counted as redelivered. */
+  redelivered: number
+}
 
 /** How an envelope fared. */
 type Fate =
@@ -152,8 +169,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const partitionCounts = new Map<string, number>()
     const visibilitySeconds = Math.ceil(options.visibilityMs / 1000)
     const idle = makeSignal()
+    /** Open: what is held is handed back, whatever became of it so far. */
+    const cut = Effect.unsafeMakeLatch(false)
+    /** Open: long polls end. */
+    const ended = Effect.unsafeMakeLatch(false)
     let stopping = false
     let working = 0
+    let polling = 0
     breaker.onChange((scope, state) => {
       if (scope === "cluster" && state === "open") pacer.restart()
     })
@@ -196,7 +218,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     }
 
     /** Sends units, one per partition, until each has an answer or the attempt's time is over. */
-    const send = (units: ReadonlyArray<Unit>) =>
+    const send = (units: ReadonlyArray<Unit>, copies: Copies) =>
       Effect.gen(function* () {
         const fates = new Map<Unit, Fate>()
         const startedAt = yield* Clock.currentTimeMillis
@@ -211,6 +233,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         const settle = (one: (typeof pending)[number], outcome: ProduceOutcome, now: number): boolean => {
           if (outcome._tag === "Delivered") {
             fates.set(one.unit, { _tag: "Delivered" })
+            copies.elsewhere += one.unit.recordCount
             if (one.permit !== undefined) breaker.settle(one.permit, "success", now - startedAt)
             return false
           }
@@ -229,13 +252,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             if (permit !== undefined && !fates.has(unit)) breaker.settle(permit, "ignored", 0)
           }
         })
+        /** Nobody waits for the answer any more. */
+        const unheard = Effect.sync(() => {
+          for (const { unit } of pending) counters.unknown += unit.recordCount
+        })
         const attempts = Effect.gen(function* () {
           while (pending.length > 0) {
             const at = yield* Clock.currentTimeMillis
-            const outcomes = yield* kafka.produce(
+            const attempt = kafka.produce(
               pending.map(({ batch }) => batch),
               Math.max(1, endsAt - at)
             )
+            const outcomes = yield* Effect.onInterrupt(attempt, () => unheard)
             const now = yield* Clock.currentTimeMillis
             pending = pending.filter((one, index) => {
               const outcome = outcomes[index]
@@ -253,7 +281,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       })
 
     /** Everything one message held, each envelope with its fate. Divided ones appear as their parts. */
-    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>) =>
+    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>, copies: Copies) =>
       Effect.gen(function* () {
         const results: Array<readonly [Envelope.Envelope, Fate]> = []
         const unseen = new Set(envelopes.map(({ topic }) => topic).filter(topic => !partitionCounts.has(topic)))
@@ -282,7 +310,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             now
           )
           if (wait >= 1) yield* Effect.sleep(wait)
-          const fates = yield* send(units)
+          const fates = yield* send(units, copies)
           for (const unit of units) {
             const fate = fates.get(unit) ?? { _tag: "Outage" }
             // Recreated, or changed in its partitions: look again before the next attempt.
@@ -344,22 +372,47 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         return now - message.sentAt > retentionSeconds * 1000 * retentionShare
       })
 
+    /** The message comes back although some of it has a place elsewhere. */
+    const comesBack = (copies: Copies) =>
+      Effect.sync(() => {
+        counters.unknown += copies.elsewhere
+        counters.redelivered -= copies.redelivered
+        Object.assign(copies, { elsewhere: 0, redelivered: 0 })
+      })
+
+    /** Gives records another place. From its begin on they may be there; `placed` says whether they are. */
+    const place = <A, E>(
+      copies: Copies,
+      records: number,
+      work: Effect.Effect<A, E>,
+      placed: (answer: A) => boolean
+    ): Effect.Effect<A, E> => {
+      const add = (count: number) =>
+        Effect.sync(() => {
+          copies.elsewhere += count
+        })
+      return Effect.zipRight(add(records), work).pipe(
+        Effect.tap(answer => (placed(answer) ? Effect.void : add(-records))),
+        Effect.tapError(() => add(-records))
+      )
+    }
+
     /** Settles every record of a message, then deletes it, and what it points to; or leaves it for later, whole. */
     const settleAll = (
       message: QueueMessage,
       results: ReadonlyArray<readonly [Envelope.Envelope, Fate]>,
+      copies: Copies,
       claim?: Claim
     ) => {
       const delivered = recordsOf(results.filter(([, fate]) => fate._tag === "Delivered").map(([envelope]) => envelope))
-      // Records with a place other than this message: when it comes back all the same, each of them is there twice.
-      let elsewhere = delivered
-      const comesBack = Effect.sync(() => {
-        counters.unknown += elsewhere
-        counters.redelivered -= delivered
-      })
-      const leave = Effect.zipRight(comesBack, handBack(message, outageVisibilitySeconds))
+      const leave = Effect.zipRight(comesBack(copies), handBack(message, outageVisibilitySeconds))
+      const placeAgain = (envelopes: ReadonlyArray<Envelope.Envelope>, delayMs: number) =>
+        place(copies, recordsOf(envelopes), repark(envelopes, delayMs), stored => stored)
+      const placeDead = (envelope: Envelope.Envelope, error: KafkaError, reason: string) =>
+        place(copies, envelope.recordCount, bury(envelope, error, reason), () => true)
       return Effect.gen(function* () {
         counters.redelivered += delivered
+        copies.redelivered = delivered
         const left: Array<Envelope.Envelope> = []
         const again: Array<Envelope.Envelope> = []
         let settled = delivered > 0
@@ -367,28 +420,24 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           if (fate._tag === "Delivered") continue
           if (fate._tag === "Outage") left.push(envelope)
           else if (!fate.error.retryable && fate.error.class === "Permanent") {
-            yield* bury(envelope, fate.error, fate.error.reason)
-            elsewhere += envelope.recordCount
+            yield* placeDead(envelope, fate.error, fate.error.reason)
             settled = true
           } else {
             const tried = attempted(envelope, fate.error)
             if (tried.attempts >= options.maxAttempts) {
-              yield* bury(tried, fate.error, "MAX_ATTEMPTS")
-              elsewhere += tried.recordCount
+              yield* placeDead(tried, fate.error, "MAX_ATTEMPTS")
               settled = true
             } else again.push(tried)
           }
         }
         if (!settled && again.length === 0) {
-          const again = (yield* isOld(message)) && (yield* repark(left, 0))
+          const again = (yield* isOld(message)) && (yield* placeAgain(left, 0))
           return yield* again ? remove(message, claim) : handBack(message, outageVisibilitySeconds)
         }
-        if (left.length > 0 && !(yield* repark(left, 0))) return yield* leave
-        elsewhere += recordsOf(left)
-        if (again.length > 0 && !(yield* repark(again, options.afterMs))) return yield* leave
-        elsewhere += recordsOf(again)
+        if (left.length > 0 && !(yield* placeAgain(left, 0))) return yield* leave
+        if (again.length > 0 && !(yield* placeAgain(again, options.afterMs))) return yield* leave
         yield* remove(message, claim)
-      }).pipe(Effect.tapError(() => comesBack))
+      })
     }
 
     /** The message first: as long as it is there, what it points to must be. */
@@ -399,7 +448,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
 
     /** A message that is no pack of ours: gosoline's, or unreadable. */
-    const foreign = (message: QueueMessage, error: Envelope.PackError) =>
+    const foreign = (message: QueueMessage, error: Envelope.PackError, copies: Copies) =>
       Effect.gen(function* () {
         if (error.reason === "Foreign") {
           const read = unmarshal(options.unmarshaller, message.body, { topic: options.topic })
@@ -423,7 +472,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
               recordCount: 1,
               batch: RecordBatch.parkable(builder.finish().bytes)
             }
-            return yield* settleAll(message, yield* replay([envelope]))
+            return yield* settleAll(message, yield* replay([envelope], copies), copies)
           }
           counters.unreadable++
           const cause = { reason: "FOREIGN_MESSAGE_BODY", errorClass: "Permanent", message: read.reason }
@@ -439,11 +488,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       })
 
     /** A pointer whose object cannot be had: for good, or for now. */
-    const unclaimed = (message: QueueMessage, { recordCount }: ClaimPointer.ClaimPointer, error: ClaimCheckError) =>
+    const unclaimed = (
+      message: QueueMessage,
+      { recordCount }: ClaimPointer.ClaimPointer,
+      error: ClaimCheckError,
+      copies: Copies
+    ) =>
       Effect.gen(function* () {
         if (error.reason === "NotFound" || error.reason === "Corrupt") {
           const reason = error.reason === "NotFound" ? "CLAIM_NOT_FOUND" : "CLAIM_CORRUPT"
-          yield* deadLetters.putMessage(message, { reason, errorClass: "Permanent", message: error.message })
+          const cause = { reason, errorClass: "Permanent", message: error.message }
+          yield* place(copies, recordCount, deadLetters.putMessage(message, cause), () => true)
           counters.unreadable++
           counters.deadLettered += recordCount
           // A damaged object stays: the dead letter points to it.
@@ -451,19 +506,20 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         }
         yield* Effect.logWarning(`retry daemon: ${error.message}`)
         const { attributes, body } = message
-        const renewed = yield* isOld(message).pipe(
-          Effect.flatMap(old => (old ? queue.send([{ body, attributes, delaySeconds: 0 }]) : Effect.succeed([]))),
-          Effect.map(([outcome]) => outcome?._tag === "Stored")
+        const renew = Effect.map(
+          queue.send([{ body, attributes, delaySeconds: 0 }]),
+          ([outcome]) => outcome?._tag === "Stored"
         )
+        const renewed = (yield* isOld(message)) && (yield* place(copies, recordCount, renew, stored => stored))
         if (renewed) return yield* remove(message)
         yield* handBack(message, error.retryable ? outageVisibilitySeconds : visibilitySeconds)
       })
 
     /** Fetches what a pointer stands for, once it is due, and replays it. */
-    const claimed = (message: QueueMessage) =>
+    const claimed = (message: QueueMessage, copies: Copies) =>
       Effect.gen(function* () {
         const read = ClaimPointer.fromBody(message.body)
-        if (Either.isLeft(read)) return yield* foreign(message, read.left)
+        if (Either.isLeft(read)) return yield* foreign(message, read.left, copies)
         const pointer = read.right
         if (claims === undefined) {
           yield* Effect.logWarning(
@@ -473,8 +529,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         }
         if (yield* early(message, pointer.notBefore)) return
         const pack = yield* Effect.either(claims.get(pointer.claim))
-        if (Either.isLeft(pack)) return yield* unclaimed(message, pointer, pack.left)
-        yield* replayPack(message, Envelope.expand(pack.right), pointer.claim)
+        if (Either.isLeft(pack)) return yield* unclaimed(message, pointer, pack.left, copies)
+        yield* replayPack(message, Envelope.expand(pack.right), copies, pointer.claim)
       })
 
     /** Hands a message back that is not due yet; then true. */
@@ -489,28 +545,36 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const replayPack = (
       message: QueueMessage,
       pack: Effect.Effect<ReadonlyArray<Envelope.Envelope>, Envelope.PackError>,
+      copies: Copies,
       claim?: Claim
     ) =>
       Effect.gen(function* () {
         const read = yield* Effect.either(pack)
-        if (Either.isLeft(read)) return yield* foreign(message, read.left)
+        if (Either.isLeft(read)) return yield* foreign(message, read.left, copies)
         const broken = read.right.find(({ batch }) => Either.isLeft(RecordBatch.info(batch)))
         if (broken !== undefined) {
           return yield* foreign(
             message,
-            new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" })
+            new Envelope.PackError({ reason: "Corrupt", message: "a record batch in it is broken" }),
+            copies
           )
         }
         if (yield* early(message, Math.max(...read.right.map(({ notBefore }) => notBefore)))) return
-        yield* settleAll(message, yield* replay(read.right), claim)
+        yield* settleAll(message, yield* replay(read.right, copies), copies, claim)
       })
 
-    const handle = (message: QueueMessage) =>
+    const settleMessage = (message: QueueMessage, copies: Copies) =>
       Effect.suspend(() =>
         ClaimPointer.isPointerBody(message.body)
-          ? claimed(message)
-          : replayPack(message, Envelope.fromBody(message.body))
-      ).pipe(
+          ? claimed(message, copies)
+          : replayPack(message, Envelope.fromBody(message.body), copies)
+      ).pipe(Effect.onError(() => comesBack(copies)))
+
+    const handle = (message: QueueMessage) =>
+      Effect.suspend(() => settleMessage(message, { elsewhere: 0, redelivered: 0 })).pipe(
+        Effect.as(false),
+        Effect.raceFirst(Effect.as(cut.await, true)),
+        Effect.flatMap(wasCut => (wasCut ? handBack(message, 0) : Effect.void)),
         Effect.catchAll((error: FallbackQueueError | ClaimCheckError) =>
           // It becomes visible again by itself: nothing is lost, some records may be sent twice.
           Effect.logWarning(`retry daemon: ${error.message}`)
@@ -563,15 +627,36 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
     }
 
+    /** One long poll. What it brings is held from that moment on, whoever else wanted it to end. */
     const receive = Effect.suspend(() => {
       counters.receives++
+      polling++
       const probing = breaker.status().state !== "closed"
-      return queue.receive({
+      let brought: ReadonlyArray<QueueMessage> = []
+      const poll = queue.receive({
         max: probing ? 1 : options.maxNumberOfMessages,
         waitSeconds: options.waitTimeSeconds,
         visibilitySeconds
       })
+      return poll.pipe(
+        Effect.map(messages => {
+          brought = messages
+          if (messages.length > 0) working++
+        }),
+        Effect.ensuring(
+          Effect.sync(() => {
+            polling--
+            idle.notify()
+          })
+        ),
+        // An outage does not end it: SQS may give the next message to a poll that was given up, and hide it for the
+        // whole visibility timeout. What an open one brings is handed back.
+        Effect.raceFirst(ended.await),
+        Effect.map(() => brought)
+      )
     })
+    const until = (quiet: () => boolean) =>
+      Effect.unless(Effect.repeat(idle.wait, { until: quiet }), quiet).pipe(Effect.asVoid)
 
     const runner = Effect.gen(function* () {
       let pause = receivePauseMs.first
@@ -579,10 +664,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       while (true) {
         if (stopping) return yield* Effect.never
         yield* breaker.untilPassable
-        // An outage ends the long poll: a message received now could only be handed back.
-        const received = yield* Effect.either(
-          Effect.raceFirst(receive, Effect.as(breaker.untilOpen, [] as ReadonlyArray<QueueMessage>))
-        )
+        if (stopping) continue
+        const received = yield* Effect.either(receive)
         if (Either.isLeft(received)) {
           // What goes on failing the same way is said once.
           if (received.left.reason !== fault) {
@@ -601,7 +684,6 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           continue
         }
         counters.messages += received.right.length
-        working++
         yield* handleAll(received.right)
       }
     })
@@ -610,7 +692,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       counters: () => counters,
       rate: () => pacer.rate,
       replay: envelopes =>
-        Effect.map(replay(envelopes), results =>
+        Effect.map(replay(envelopes, { elsewhere: 0, redelivered: 0 }), results =>
           results.flatMap(([envelope, fate]): ReadonlyArray<Remainder> => {
             if (fate._tag === "Delivered") {
               counters.redelivered += envelope.recordCount
@@ -621,10 +703,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             return [{ envelope: left, refused }]
           })
         ),
-      stop: Effect.suspend(() => {
-        stopping = true
-        return Effect.unless(Effect.repeat(idle.wait, { until: () => working === 0 }), () => working === 0)
-      }).pipe(Effect.asVoid),
+      stop: graceMs =>
+        Effect.suspend(() => {
+          stopping = true
+          return Effect.timeoutOption(
+            until(() => working === 0),
+            graceMs
+          )
+        }).pipe(Effect.zipRight(cut.open), Effect.zipRight(until(() => working === 0))),
+      endPolls: Effect.suspend(() => {
+        const quiet = until(() => polling === 0 && working === 0)
+        return Effect.timeoutOption(quiet, answerOnItsWayMs).pipe(Effect.zipRight(ended.open), Effect.zipRight(quiet))
+      }),
       run: Effect.zipRight(
         Effect.all(
           Array.from({ length: options.runnerCount }, () => runner),

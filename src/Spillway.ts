@@ -16,6 +16,7 @@ import * as DeadLetterQueue from "./DeadLetterQueue.ts"
 import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
 import * as FallbackWriter from "./FallbackWriter.ts"
 import * as Health from "./Health.ts"
+import { type Deadline, makeDeadline } from "./internal/deadline.ts"
 import { Histogram } from "./internal/histogram.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
 import * as Producer from "./Producer.ts"
@@ -94,6 +95,8 @@ export interface Status {
   readonly startedAt: number
   readonly health: Health.Health
   readonly accounting: Shutdown.Accounting
+  /** Where the records in memory are; topics that have none there are left out. */
+  readonly held: ReadonlyArray<Shutdown.Held>
   readonly connections: ReadonlyArray<ConnectionStatus>
   /** Undefined when none is configured. */
   readonly spool: SpoolStatus | undefined
@@ -114,6 +117,8 @@ export interface Service {
   readonly onBreakerChange: (
     listener: (connection: string, scope: string, state: CircuitBreaker.State, reason: string) => void
   ) => void
+  /** From now on records are sent without waiting for company: for a host that may go soon. Nothing is refused. */
+  readonly drain: Effect.Effect<void>
   /** Refuses, flushes, parks and accounts, within the budget. Runs once; later calls get the same summary. */
   readonly shutdown: (budgetMs: number) => Effect.Effect<Shutdown.Summary>
   /** Fails when a supervised loop has used up its restarts: the process should end. */
@@ -171,7 +176,8 @@ const makeFallback = (
   kafka: KafkaService,
   breaker: CircuitBreaker.Service,
   pressed: () => boolean,
-  spool: Spool.Service | undefined
+  spool: Spool.Service | undefined,
+  deadline: Deadline
 ): Effect.Effect<Fallback, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { retry } = producer
@@ -201,6 +207,7 @@ const makeFallback = (
       budgetMs: config.spool?.queueTimeoutMs ?? fallbackBudgetMs,
       openSchedule: openScheduleOf(config.breaker),
       claims,
+      deadline,
       spool
     })
     const daemon = yield* RetryDaemon.make(
@@ -271,7 +278,8 @@ const makeConnection = (
   members: ReadonlyArray<{ readonly producer: AppConfig.ProducerConfig; readonly output: AppConfig.OutputConfig }>,
   instance: string,
   latencies: Readonly<Record<Durability, Histogram>>,
-  spool: Spool.Service | undefined
+  spool: Spool.Service | undefined,
+  deadline: Deadline
 ): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { breaker: thresholds, buffer } = config
@@ -313,7 +321,8 @@ const makeConnection = (
         kafka,
         breaker,
         pressed,
-        spool
+        spool,
+        deadline
       )
       fallbacks.set(output.topic, fallback)
       loops.push(
@@ -342,6 +351,7 @@ export const make = (
     const latencies = { delivered: new Histogram(), diverted: new Histogram(), spooled: new Histogram() }
     // Made first, so that it is closed last.
     const spool = config.spool === undefined ? undefined : yield* drivers.spool(config.spool)
+    const parking = makeDeadline()
     const connections: Array<Connection> = []
     for (const connection of Object.values(config.kafkaConnections)) {
       const members = Object.values(config.producers).flatMap(producer => {
@@ -349,7 +359,7 @@ export const make = (
         return output?.connection === connection.name ? [{ producer, output }] : []
       })
       if (members.length === 0) continue
-      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies, spool))
+      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies, spool, parking))
     }
     const byTopic = new Map<string, Producer.Service>()
     for (const { producer } of connections) {
@@ -398,6 +408,17 @@ export const make = (
       return { ...sum, ...replayed }
     }
 
+    const held = (): ReadonlyArray<Shutdown.Held> =>
+      connections.flatMap(({ fallbacks, producer }) =>
+        producer.status().topics.flatMap(({ buffered, inFlight, topic }) => {
+          const fallback = fallbacks.get(topic)?.status()
+          const parking = fallback?.writer.pendingRecords ?? 0
+          return buffered + inFlight + parking === 0
+            ? []
+            : [{ topic, buffered, inFlight, parking, queue: fallback?.queue }]
+        })
+      )
+
     const connectionStatus = ({ breaker, fallbacks, name, producer }: Connection): ConnectionStatus => ({
       connection: name,
       breaker: breaker.status(),
@@ -434,12 +455,13 @@ export const make = (
 
     const shutdown = yield* Shutdown.once({
       accounting,
-      spool: drainer,
+      drainer,
+      held,
+      parking,
       parts: connections.map(({ breaker, fallbacks, producer }) => ({
         producer,
         breaker,
-        daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon),
-        writers: Array.from(fallbacks.values(), ({ writer }) => writer)
+        daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon)
       }))
     })
     // Registered last, so it runs first: loops, client and queues are still there.
@@ -463,6 +485,7 @@ export const make = (
           startedAt,
           health: health(statuses, spooled),
           accounting: accounting(),
+          held: held(),
           connections: statuses,
           spool: spooled,
           publishLatency: {
@@ -482,6 +505,7 @@ export const make = (
           breaker.onChange((scope, state, reason) => listener(name, scope, state, reason))
         }
       },
+      drain: Effect.forEach(connections, ({ producer }) => producer.hurry, { discard: true }),
       shutdown,
       failed: Deferred.await(failure)
     }

@@ -116,7 +116,16 @@ describe("the example", () => {
         probeTimeoutMs: 1000
       },
       http: { host: "127.0.0.1", port: 8080, maxBodyBytes: 8_388_608, token: undefined, requestTimeoutMs: 10_000 },
-      shutdown: { budgetMs: 25_000 },
+      shutdown: {
+        budgetMs: 25_000,
+        spot: {
+          enabled: "auto",
+          endpoint: "http://169.254.169.254",
+          intervalMs: 5000,
+          budgetMs: 110_000,
+          onRebalance: "ignore"
+        }
+      },
       buffer: { maxRecords: 200_000, maxBytes: 268_435_456, maxWaitMs: 1000 },
       spool: undefined
     })

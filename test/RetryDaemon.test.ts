@@ -226,7 +226,7 @@ describe("RetryDaemon", () => {
   it("honours an `after` beyond SQS's longest delay", () =>
     onTestClock(
       Effect.gen(function* () {
-        const h = yield* harness({ retry: "after: 20m, wait_time: 20" })
+        const h = yield* harness({ retry: "after: 20m", waitTime: 20 })
         yield* advance(40)
         yield* park(h, 3)
         yield* heal(h)

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Summary } from "../src/Shutdown.ts"
+import * as Shutdown from "../src/Shutdown.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
 
 describe("Shutdown", () => {
@@ -61,31 +63,152 @@ describe("Shutdown", () => {
       })
     ))
 
-  it("says what is left when nothing takes it, and runs once", () =>
+  for (const operation of ["limits", "send"] as const) {
+    it(`tells the callers before the time is over when Kafka and SQS (${operation}) hang, and runs once`, () =>
+      onTestClock(
+        Effect.gen(function* () {
+          const { kafka, queue, spillway } = yield* harness()
+          // The limits are known before sending can hang.
+          yield* advance(40)
+          kafka.always({ _tag: "Hang" })
+          queue.script(operation, ...Array.from({ length: 50 }, () => ({ _tag: "Hang" }) as const))
+          const told: Array<string> = []
+          for (let i = 0; i < 20; i++) {
+            spillway.offer({ topic: "events", key: `k${i}`, value: "v" }, outcome =>
+              told.push(outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
+            )
+          }
+          yield* advance(40)
+          const summaries: Array<Summary> = []
+          for (const budget of [5000, 1]) {
+            yield* Effect.fork(Effect.map(spillway.shutdown(budget), done => void summaries.push(done)))
+          }
+          yield* advance(4400)
+          assert.equal(summaries.length, 0)
+          assert.deepEqual(told, [])
+          assert.deepEqual(spillway.status().held, [
+            { topic: "events", buffered: 0, inFlight: 0, parking: 20, queue: "parked" }
+          ])
+          yield* advanceUntil("the shutdown", () => summaries.length === 2, { withinMs: 600 })
+          const [summary] = summaries
+          assert.deepEqual(told, Array(20).fill("FallbackUnavailable"))
+          assert.equal(summary?.complete, false)
+          assert.equal(summary?.notDurable, 20)
+          assert.equal(summary?.accounting.inMemory, 0)
+          assert.equal(summary?.accounting.failed, 20)
+          assert.deepEqual(summary?.left, [])
+          assert.equal(summary, summaries[1])
+          assert.match(
+            Shutdown.render(summary ?? assert.fail()),
+            /^shutdown incomplete in \d+ ms: accepted=20 .* failed=20 in_memory=0 .*; 20 found no durable place and their callers were told$/
+          )
+        })
+      ))
+  }
+
+  it("tries SQS for as long as the deadline allows, longer than it would otherwise", () =>
     onTestClock(
       Effect.gen(function* () {
         const { kafka, queue, spillway } = yield* harness()
         yield* advance(40)
         kafka.always({ _tag: "Hang" })
-        queue.script("limits", ...Array.from({ length: 50 }, () => ({ _tag: "Hang" }) as const))
-        queue.script("send", ...Array.from({ length: 50 }, () => ({ _tag: "Hang" }) as const))
-        spillway.offer({ topic: "events", value: "v" }, () => undefined)
+        queue.setDown("Throttled")
+        let told = ""
+        spillway.offer({ topic: "events", value: "v" }, outcome => {
+          told = outcome._tag === "Receipt" ? outcome.outcome : outcome.reason
+        })
         yield* advance(40)
-        const summaries: Array<Summary> = []
-        for (let i = 0; i < 2; i++) {
-          yield* Effect.fork(Effect.map(spillway.shutdown(5000), done => void summaries.push(done)))
-        }
-        yield* advanceUntil("the shutdown", () => summaries.length === 2, { withinMs: 6000 })
-        assert.equal(summaries[0]?.complete, false)
-        assert.equal(summaries[0]?.accounting.inMemory, 1)
-        assert.equal(summaries[0], summaries[1])
+        let summary: Summary | undefined
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(25_000), done => {
+            summary = done
+          })
+        )
+        // Without the deadline the caller would be told after 8 s.
+        yield* advance(15_000, 50)
+        assert.equal(told, "")
+        queue.setDown(undefined)
+        yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 5000 })
+        assert.equal(told, "diverted")
+        assert.equal(summary?.complete, true)
+      })
+    ))
+
+  it("does not wait for Kafka longer than its share: what is in flight is parked, and counted as possibly twice", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness({
+          writeTimeout: "8s"
+        })
+        yield* advance(40)
+        kafka.always({ _tag: "LoseAck" })
+        let told = 0
+        for (let i = 0; i < 100; i++) spillway.offer({ topic: "events", key: `k${i}`, value: "v" }, () => told++)
+        yield* advance(40)
+        const [held] = spillway.status().held
+        assert.equal((held?.buffered ?? 0) + (held?.inFlight ?? 0), 100)
+        assert.ok((held?.inFlight ?? 0) > 0)
+        let summary: Summary | undefined
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), done => {
+            summary = done
+          })
+        )
+        yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 5500 })
+        assert.equal(summary?.complete, true)
+        assert.equal(summary?.accounting.diverted, 100)
+        assert.equal(summary?.accounting.divertedUnknown, held?.inFlight)
+        assert.equal(told, 100)
+        assert.ok((summary?.phases.flush ?? 0) >= 4900)
+        const records = (yield* queue.messages).map(({ attributes }) => Number(attributes["spillway-records"]))
+        assert.equal(
+          records.reduce((sum, count) => sum + count, 0),
+          100
+        )
+      })
+    ))
+
+  it("gives the long polls back what they still bring, and ends them before it says that it is over", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness({
+          retry: "after: 0s, visibility_timeout: 30s",
+          waitTime: 20
+        })
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        let told = ""
+        spillway.offer({ topic: "events", value: "v" }, outcome => {
+          told = outcome._tag === "Receipt" ? outcome.outcome : outcome.reason
+        })
+        yield* advance(40)
+        assert.equal(queue.calls.receive, 1)
+        let summary: Summary | undefined
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), done => {
+            summary = done
+          })
+        )
+        yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 5000 })
+        assert.equal(told, "diverted")
+        assert.equal(summary?.complete, true)
+        // The poll of this very process got the record it had just parked, and put it back at once.
+        assert.equal(queue.calls.changeVisibility, 1)
+        const [message, ...rest] = yield* queue.messages
+        assert.equal(rest.length, 0)
+        assert.ok((message?.visibleAt ?? Number.POSITIVE_INFINITY) <= (yield* Clock.currentTimeMillis))
+        // Nobody polls any more: a later message stays where it is.
+        yield* queue.send([{ body: "later", attributes: {}, delaySeconds: 0 }])
+        yield* advance(2000)
+        assert.equal(queue.calls.receive, 1)
+        assert.equal((yield* queue.messages).at(-1)?.receiveCount, 0)
       })
     ))
 
   it("hands back what the retry daemon holds", () =>
     onTestClock(
       Effect.gen(function* () {
-        const { kafka, queue, spillway } = yield* harness({ partitions: 1 })
+        const { kafka, queue, spillway } = yield* harness({ partitions: 1, writeTimeout: "4s" })
         yield* advance(40)
         kafka.always({ _tag: "Refuse" })
         kafka.reachable(false)
@@ -101,9 +224,14 @@ describe("Shutdown", () => {
             summary = done
           })
         )
-        yield* advanceUntil("the shutdown", () => summary !== undefined)
+        // A fifth of the budget for all of it, half of that for the replay to finish, and the replay has write_timeout.
+        yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 2000 })
+        const [message] = yield* queue.messages
+        assert.ok((message?.visibleAt ?? Number.POSITIVE_INFINITY) <= (yield* Clock.currentTimeMillis))
         assert.equal((yield* queue.messages).length, 1)
-        assert.ok(queue.calls.changeVisibility > 0)
+        assert.equal(queue.calls.changeVisibility, 1)
+        // The attempt that was cut short may have been written.
+        assert.equal(spillway.status().connections[0]?.fallbacks[0]?.replay.unknown, 1)
       })
     ))
 })

@@ -1,20 +1,17 @@
 /**
  * `serve`: the service from its configuration to its last record.
  */
-import process from "node:process"
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as AppConfig from "../AppConfig.ts"
 import * as Drivers from "../Drivers.ts"
 import * as HttpHandler from "../http/HttpHandler.ts"
+import * as Notice from "../Notice.ts"
 import { serve as listen, type Server } from "../runtime/serve.ts"
-import * as Signals from "../runtime/signals.ts"
 import * as Spillway from "../Spillway.ts"
-import * as Summary from "./summary.ts"
+import * as SpotNotice from "../SpotNotice.ts"
 
 /** The service cannot listen where it is told to. */
 export class ListenError extends Data.TaggedError("ListenError")<{
@@ -22,22 +19,12 @@ export class ListenError extends Data.TaggedError("ListenError")<{
   readonly cause: unknown
 }> {}
 
-/** How long past its budget a shutdown may take before the process ends regardless, ms. */
-const forcedEndMs = 2000
 /** How long open connections may take to close once every record has its outcome, ms. */
 const closeMs = 1000
 /** How often readiness is looked at for the log, ms. */
 const readinessLookMs = 1000
 /** What a connection may stay idle beyond the slowest answer, ms. */
 const idleMarginMs = 5000
-
-/** Why the service ends, in words, and whether that is how it should. */
-interface End {
-  readonly why: string
-  readonly orderly: boolean
-}
-
-const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error))
 
 const open = (config: AppConfig.AppConfig, fetch: HttpHandler.HttpHandler["fetch"]) => {
   const { host: hostname, maxBodyBytes, port, requestTimeoutMs } = config.http
@@ -83,36 +70,26 @@ const watch = (spillway: Spillway.Service, log: (text: string) => void): Effect.
 
 /** Answers what is open, lets nobody in, and accounts. The exit code. */
 const shutDown = (
-  { orderly, why }: End,
-  config: AppConfig.AppConfig,
+  notice: Notice.Notice,
   spillway: Spillway.Service,
   handler: HttpHandler.HttpHandler,
   server: Server
 ): Effect.Effect<number> =>
-  Effect.gen(function* () {
-    const startedAt = yield* Clock.currentTimeMillis
-    const { budgetMs } = config.shutdown
-    handler.refuse()
-    // Nothing may outlast this, not even code that never yields to the runtime's fibers again.
-    const forced = setTimeout(() => {
-      process.stderr.write(`${Summary.renderForced(spillway.status().accounting, budgetMs + forcedEndMs)}\n`)
-      process.exit(1)
-    }, budgetMs + forcedEndMs)
-    yield* Effect.log(`${why}: shutting down within ${budgetMs} ms`)
-    const summary = yield* spillway.shutdown(budgetMs)
-    yield* Effect.tryPromise(() => server.stop()).pipe(
-      Effect.timeout(closeMs),
-      Effect.catchAll(() => Effect.tryPromise(() => server.kill())),
-      Effect.timeout(closeMs),
-      Effect.ignore
-    )
-    const line = Summary.render(summary, (yield* Clock.currentTimeMillis) - startedAt)
-    yield* summary.complete ? Effect.log(line) : Effect.logError(line)
-    clearTimeout(forced)
-    return orderly && summary.complete ? 0 : 1
-  })
+  Effect.scoped(
+    Effect.gen(function* () {
+      handler.refuse()
+      const summary = yield* Notice.shutDown(notice, spillway)
+      yield* Effect.tryPromise(() => server.stop()).pipe(
+        Effect.timeout(closeMs),
+        Effect.catchAll(() => Effect.tryPromise(() => server.kill())),
+        Effect.timeout(closeMs),
+        Effect.ignore
+      )
+      return notice.orderly && summary.complete ? 0 : 1
+    })
+  )
 
-/** Runs until a signal, a failed loop or an uncaught exception; the exit code. */
+/** Runs until the first notice; the exit code. */
 export const run = (
   files: ReadonlyArray<string>,
   env: AppConfig.Environment,
@@ -122,24 +99,12 @@ export const run = (
     const config = yield* AppConfig.load(files, env)
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const log = (text: string) => void runFork(Effect.log(text))
-    const end = yield* Deferred.make<End>()
-    const finish = (why: string, orderly: boolean) => Deferred.unsafeDone(end, Effect.succeed({ why, orderly }))
-    let noticed = false
-    yield* Signals.listen(notice => {
-      if (notice._tag === "Uncaught") runFork(Effect.logError(`uncaught: ${textOf(notice.error)}`))
-      else if (noticed) log(`${notice.signal}: already shutting down`)
-      if (noticed) return
-      noticed = true
-      if (notice._tag === "Signal") finish(notice.signal, true)
-      else finish("uncaught exception", false)
-    })
+    const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
     const handler = HttpHandler.make({ spillway, http: config.http })
     const server = yield* open(config, handler.fetch)
     yield* Effect.log(announcement(config, server.port, version))
     yield* Effect.forkScoped(Effect.interruptible(watch(spillway, log)))
-    const broken = Effect.catchAll(spillway.failed, ({ message }) => Effect.succeed({ why: message, orderly: false }))
-    const reason = yield* Effect.raceFirst(Deferred.await(end), broken)
-    noticed = true
-    return yield* shutDown(reason, config, spillway, handler, server)
+    yield* notices.attend(spillway)
+    return yield* shutDown(yield* notices.first, spillway, handler, server)
   })

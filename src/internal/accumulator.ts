@@ -151,6 +151,17 @@ export class Accumulator {
   get bytes(): number {
     return this.#bytes
   }
+  /** Records of a topic that Kafka has not been asked to take yet, and those it is being asked to. */
+  held(name: string): { readonly buffered: number; readonly inFlight: number } {
+    let buffered = 0
+    let inFlight = 0
+    for (const lane of this.#topics.get(name)?.lanes.values() ?? []) {
+      buffered += lane.callbacks.length
+      for (const batch of lane.queue) buffered += batch.recordCount
+      inFlight += lane.inFlight?.recordCount ?? 0
+    }
+    return { buffered, inFlight }
+  }
   /** Publishes waiting for room. */
   get waiting(): number {
     return this.#waiting.length - this.#waitingFrom
@@ -372,8 +383,11 @@ export class Accumulator {
     if (at >= 0) batch.lane.queue.splice(at, 1)
   }
 
-  /** Batches whose time for Kafka is over, taken out; `lastError` says why. Waiting publishes past their bound fail. */
-  expire(): ReadonlyArray<Batch> {
+  /**
+   * Batches whose time for Kafka is over, taken out; `lastError` says why. Waiting publishes past their bound fail.
+   * `all`: it is over for every batch in flight.
+   */
+  expire(all = false): ReadonlyArray<Batch> {
     const now = this.#now()
     this.#expireWaiting(now)
     const expired: Array<Batch> = []
@@ -381,7 +395,7 @@ export class Accumulator {
       const topic = this.#topics.get(lane.topic)
       if (topic === undefined) continue
       const { inFlight } = lane
-      if (inFlight !== undefined && inFlight.deadline <= now) {
+      if (inFlight !== undefined && (all || inFlight.deadline <= now)) {
         lane.inFlight = undefined
         // The socket may still be reading it, or be about to.
         inFlight.buffer = undefined
@@ -504,9 +518,10 @@ export class Accumulator {
     this.#onWork()
   }
 
-  /** From now on offers are refused. */
+  /** From now on offers are refused, and batches no longer wait for company. */
   close(): void {
     this.#closed = true
+    this.flush()
     for (const { callback } of this.#waiting.slice(this.#waitingFrom)) this.#refuse(callback, closedError)
     this.#waiting = []
     this.#waitingFrom = 0

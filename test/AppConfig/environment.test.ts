@@ -27,6 +27,21 @@ describe("environment", () => {
     assert.equal(config.producers.example_producer?.retry.queueId, "123", "a text of digits is a text")
   })
 
+  test("EC2's metadata service is where the AWS SDKs are told it is", () => {
+    const spot = (text: string, env: Readonly<Record<string, string>>) => good(text, env).shutdown.spot
+    const elsewhere = { AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://[fd00:ec2::254]" }
+    assert.equal(spot("", elsewhere).endpoint, "http://[fd00:ec2::254]")
+    const own = 'shutdown: { spot: { endpoint: "http://127.0.0.1:1338", enabled: true } }'
+    assert.equal(spot(own, elsewhere).endpoint, "http://127.0.0.1:1338")
+    assert.equal(spot("", { AWS_EC2_METADATA_DISABLED: "True" }).enabled, false)
+    assert.equal(spot(own, { AWS_EC2_METADATA_DISABLED: "true" }).enabled, true)
+    assert.equal(spot("", { SPILLWAY_SHUTDOWN__SPOT__ENABLED: "false" }).enabled, false)
+    assert.equal(spot("shutdown: { spot: { enabled: false } }", {}).enabled, false)
+    const [line = ""] = faults("", { AWS_EC2_METADATA_SERVICE_ENDPOINT: "169.254.169.254" })
+    assert.match(line, /shutdown\.spot\.endpoint: AWS_EC2_METADATA_SERVICE_ENDPOINT: expected an http:\/\/ address$/)
+    assert.match(faults("shutdown: { spot: { enabled: yes } }", {})[0] ?? "", /expected auto, true or false/)
+  })
+
   test("tls: true gives way to a key below it", () => {
     const env = { SPILLWAY_KAFKA__CONNECTION__DEFAULT__TLS__SERVERNAME: "broker" }
     assert.equal(good(connection("tls: true"), env).kafkaConnections.default?.tls?.servername, "broker")

@@ -111,6 +111,6 @@ describe("unknown keys", () => {
   }
 
   test("a key far from any other names those there are", () => {
-    assert.equal(bad([exampleText, machineText, "shutdown: { xyz: 1 }"]).issues[0]?.expected, "one of budget")
+    assert.equal(bad([exampleText, machineText, "shutdown: { xyz: 1 }"]).issues[0]?.expected, "one of budget, spot")
   })
 })

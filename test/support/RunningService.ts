@@ -72,6 +72,11 @@ export class RunningService {
     })
   }
 
+  /** Process id; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#pid
+  }
+
   /** What it wrote so far. */
   get output(): string {
     return `${this.#stdout}${this.#stderr}`

@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
@@ -29,9 +31,15 @@ export interface Harness {
 
 export interface HarnessOptions {
   readonly partitions?: number
+  /** `write_timeout` of the output; 1s by default. */
+  readonly writeTimeout?: string
+  /** `idle_timeout` of the output; 5ms by default. */
+  readonly idleTimeout?: string
+  /** `wait_time` of the retry, seconds; 1 by default. */
+  readonly waitTime?: number
   /** Members of `stream.output.out`, as YAML flow text. */
   readonly output?: string
-  /** More members of `retry`; `after: 1s, wait_time: 1` by default. */
+  /** More members of `retry`; `after: 1s` by default. */
   readonly retry?: string
   /** More top-level sections. */
   readonly more?: string
@@ -43,15 +51,18 @@ export interface HarnessOptions {
   readonly unreachable?: boolean
 }
 
-const configuration = ({
+export const configuration = ({
   claimCheck,
+  idleTimeout = "5ms",
   more = "",
   output = "",
-  retry = "after: 1s, wait_time: 1"
+  retry = "after: 1s",
+  waitTime = 1,
+  writeTimeout = "1s"
 }: HarnessOptions): string => `
 stream:
-  output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: 5ms, write_timeout: 1s, ${output} } }
-  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, ${retry}${claimCheck ? ", claim_check: { bucket: claims }" : ""} } } }
+  output: { out: { connection: default, topic: events, type: kafka, batch_size: 10, idle_timeout: ${idleTimeout}, write_timeout: ${writeTimeout}, ${output} } }
+  producer: { events: { output: out, retry: { queue_id: parked, max_attempts: 3, wait_time: ${waitTime}, ${retry}${claimCheck ? ", claim_check: { bucket: claims }" : ""} } } }
 kafka: { connection: { default: { brokers: "127.0.0.1:1" } } }
 cloud: { aws: { sqs: { clients: { default: { region: us-east-1 } } }, s3: { clients: { default: { region: us-east-1 } } } } }
 ${more}
@@ -129,5 +140,5 @@ export const onTestClock = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Pro
       yield* Effect.fork(Effect.ensuring(Scope.close(scope, Exit.void), end))
       yield* advanceUntil("the end of the scope", () => closed, { stepMs: 500, withinMs: 120_000 })
       return yield* exit
-    }).pipe(Effect.provide(TestContext.TestContext))
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.Warning), Effect.provide(TestContext.TestContext))
   )

@@ -87,7 +87,7 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
       token: http.token,
       requestTimeoutMs: http.request_timeout
     },
-    shutdown: { budgetMs: shutdown.budget },
+    shutdown: { budgetMs: shutdown.budget, spot: spotOf(shutdown.spot, around) },
     buffer: { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait },
     spool:
       written.spool === undefined
@@ -130,6 +130,28 @@ const awsClientOf = (
 /** A path is relative to the file that names it; one from a variable, to the working directory. */
 const fileOf = (file: string, origin: Origin): string =>
   origin.variable === undefined ? Path.resolve(Path.dirname(origin.file), file) : Path.resolve(file)
+
+/** Where the metadata service is on EC2 (Amazon EC2 User Guide, "Use the Instance Metadata Service"). */
+const metadataEndpoint = "http://169.254.169.254"
+
+/** The two variables are those of the AWS SDKs (SDKs and Tools Reference Guide, "IMDS credential provider"). */
+const spotOf = (spot: Written["shutdown"]["spot"], { env, report, root }: Surroundings): Model.SpotConfig => {
+  const path: KeyPath = ["shutdown", "spot", "endpoint"]
+  const variable = env.AWS_EC2_METADATA_SERVICE_ENDPOINT || metadataEndpoint
+  const endpoint = spot.endpoint ?? variable
+  if (!report.isBad(path) && !(/^http:\/\//.test(endpoint) && URL.canParse(endpoint))) {
+    const from = spot.endpoint === undefined ? "AWS_EC2_METADATA_SERVICE_ENDPOINT: " : ""
+    report.fault(locate(root, path), path, { message: `${from}expected an http:// address` })
+  }
+  const disabled = env.AWS_EC2_METADATA_DISABLED?.toLowerCase() === "true"
+  return {
+    enabled: spot.enabled === "auto" && disabled ? false : spot.enabled,
+    endpoint,
+    intervalMs: spot.interval,
+    budgetMs: spot.budget,
+    onRebalance: spot.on_rebalance
+  }
+}
 
 /** The region the AWS tools would take. */
 const regionOf = (path: KeyPath, { env, report, root }: Surroundings): string => {

@@ -64,6 +64,18 @@ export const flag: Kind<boolean> = scalar({
         : undefined
 })
 
+/** `true`, `false`, or by itself. */
+export const autoFlag: Kind<boolean | "auto"> = scalar<boolean | "auto">({
+  title: "auto, true or false",
+  schema: orVariable({ enum: ["auto", true, false] }),
+  placeholder: "auto",
+  parse: (value, untyped) => {
+    if (typeof value === "boolean" || value === "auto") return value
+    return untyped && (value === "true" || value === "false") ? value === "true" : undefined
+  },
+  hint: value => (typeof value === "string" ? didYouMean(value, ["auto", "true", "false"]) : undefined)
+})
+
 export const whole = (min: number, max: number): Kind<number> =>
   scalar({
     title: `a whole number from ${min} to ${max}`,

@@ -172,6 +172,18 @@ export interface HttpConfig {
 /** `shutdown`. */
 export interface ShutdownConfig {
   readonly budgetMs: number
+  readonly spot: SpotConfig
+}
+
+/** `shutdown.spot`. */
+export interface SpotConfig {
+  /** `auto`: where there is an instance metadata service. */
+  readonly enabled: boolean | "auto"
+  readonly endpoint: string
+  readonly intervalMs: number
+  /** Takes the place of the shutdown's budget on a notice. */
+  readonly budgetMs: number
+  readonly onRebalance: "ignore" | "drain"
 }
 
 /** `buffer`: records that have no outcome yet. */

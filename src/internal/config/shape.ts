@@ -3,7 +3,20 @@
  * Schema and the reference in docs/configuration.md all come from this one table.
  */
 import { always, defaulted, type Kind, named, optional, required, section } from "./field.ts"
-import { addresses, choice, decimal, duration, flag, seconds, secret, size, text, url, whole } from "./kind.ts"
+import {
+  addresses,
+  autoFlag,
+  choice,
+  decimal,
+  duration,
+  flag,
+  seconds,
+  secret,
+  size,
+  text,
+  url,
+  whole
+} from "./kind.ts"
 
 const MiB = 1024 * 1024
 const second = 1000
@@ -254,6 +267,33 @@ const spool = section({
   )
 })
 
+const spot = section({
+  enabled: defaulted(
+    autoFlag,
+    "auto",
+    "auto",
+    "Watch for EC2's spot interruption notices. `auto`: where there is an instance metadata service."
+  ),
+  endpoint: optional(
+    url,
+    "Address of the instance metadata service.",
+    "`AWS_EC2_METADATA_SERVICE_ENDPOINT`, then http://169.254.169.254"
+  ),
+  interval: defaulted(duration(100, minute), 5 * second, "5s", "How often it is asked."),
+  budget: defaulted(
+    duration(second, 2 * minute),
+    110 * second,
+    "110s",
+    "Takes the place of `shutdown.budget` on a notice, less where EC2 announces an earlier end."
+  ),
+  on_rebalance: defaulted(
+    choice(["ignore", "drain"]),
+    "ignore",
+    "ignore",
+    "On a rebalance recommendation. `drain`: records are sent without waiting for company from then on."
+  )
+})
+
 export const shape = section({
   stream: always(
     section({
@@ -284,7 +324,8 @@ export const shape = section({
         25 * second,
         "25s",
         "Time from the first signal to the end. Must be shorter than the platform's kill timeout."
-      )
+      ),
+      spot: always(spot, "The end as EC2 announces it, two minutes ahead.")
     }),
     "The orderly end."
   ),
