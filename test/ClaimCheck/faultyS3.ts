@@ -45,7 +45,12 @@ export const startFaultyS3 = async (target: string): Promise<FaultyS3> => {
     waiting++
     response.on("close", () => waiting--)
     const chunks: Array<Buffer> = []
-    for await (const chunk of request) chunks.push(chunk)
+    try {
+      for await (const chunk of request) chunks.push(chunk)
+    } catch {
+      // Given up on the way in.
+      return
+    }
     const fault = faults.get(kind)?.shift()
     if (fault?._tag === "Silence") return
     if (fault?._tag === "Answer") {
