@@ -182,7 +182,9 @@ export class SqsProxy {
     const result = await this.#forward(operation, request, body, response)
     const late = this.#faultFor(operation)
     if (fault._tag === "LoseReply" || late._tag === "LoseReply") {
-      response.destroy()
+      // Not `response.destroy()`: on Bun the client would see an empty answer.
+      const { remotePort } = request.socket
+      for (const connection of this.#front.connections) if (connection.upstreamPort === remotePort) connection.reset()
       return
     }
     reply(fault._tag === "CorruptMd5" ? { ...result, answer: corrupted(result.answer) } : result)

@@ -127,8 +127,14 @@ export class Connection {
       if (this.#fault._tag !== "Hang") act()
       else this.#swallowed = true
     }
-    upstream.on("end", gone(() => toClient.end()))
-    upstream.on("error", gone(() => this.reset()))
+    upstream.on(
+      "end",
+      gone(() => toClient.end())
+    )
+    upstream.on(
+      "error",
+      gone(() => this.reset())
+    )
     upstream.on("close", hadError => {
       if (hadError) gone(() => this.reset())()
     })
@@ -143,6 +149,11 @@ export class Connection {
   /** The proxy's fault changed. */
   changed(): void {
     if (this.#swallowed && this.#fault._tag !== "Hang") this.reset()
+  }
+
+  /** The port the server sees it come from; undefined while it is not connected. */
+  get upstreamPort(): number | undefined {
+    return this.#upstream?.localPort
   }
 
   reset(): void {
@@ -281,19 +292,21 @@ export class TcpProxy {
   }
 
   #apply(fault: ConnectionFault | { readonly _tag: "Refuse" }): Promise<void> {
-    this.#turn = this.#turn.catch(() => undefined).then(async () => {
-      if (fault._tag === "Refuse") {
-        const server = this.#server
-        this.#server = undefined
-        const closed = server === undefined ? undefined : new Promise(resolve => server.close(resolve))
-        this.resetAll()
-        await closed
-        return
-      }
-      this.#fault = fault
-      for (const connection of this.#open) connection.changed()
-      if (this.#server === undefined) this.#adopt(await listen(this.port))
-    })
+    this.#turn = this.#turn
+      .catch(() => undefined)
+      .then(async () => {
+        if (fault._tag === "Refuse") {
+          const server = this.#server
+          this.#server = undefined
+          const closed = server === undefined ? undefined : new Promise(resolve => server.close(resolve))
+          this.resetAll()
+          await closed
+          return
+        }
+        this.#fault = fault
+        for (const connection of this.#open) connection.changed()
+        if (this.#server === undefined) this.#adopt(await listen(this.port))
+      })
     return this.#turn
   }
 

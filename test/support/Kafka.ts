@@ -51,11 +51,7 @@ const brokerFlags: ReadonlyArray<string> = [
   "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn"
 ]
 
-const chooseNodes = async (
-  count: number,
-  secure: boolean,
-  proxied: boolean
-): Promise<ReadonlyArray<NodeAddress>> => {
+const chooseNodes = async (count: number, secure: boolean, proxied: boolean): Promise<ReadonlyArray<NodeAddress>> => {
   const ports = [...(await freePorts(count * 4))]
   const take = (): number => ports.pop() ?? 0
   return Array.from({ length: count }, (_, index) => ({
