@@ -25,8 +25,8 @@ export type Fault =
   | { readonly _tag: "Deny" }
   /** Status 500, `InternalError`; nothing happened. */
   | { readonly _tag: "ServerError" }
-  /** It happened, and the connection is reset in place of the answer. */
-  | { readonly _tag: "LoseReply" }
+  /** It happened, and the connection is reset in place of the answer: of every n-th call, 1 by default. */
+  | { readonly _tag: "LoseReply"; readonly every?: number }
   /** `SendMessageBatch` and `SendMessage` only: it happened, and `MD5OfMessageBody` in the answer is another body's. */
   | { readonly _tag: "CorruptMd5" }
   /** No answer; nothing happened. */
@@ -97,6 +97,7 @@ export class SqsProxy {
   #fault: Fault = pass
   #operations: ReadonlySet<string> | undefined
   #entries = 0
+  #replies = 0
 
   private constructor(server: Server, front: TcpProxy, upstream: string) {
     this.#server = server
@@ -180,8 +181,7 @@ export class SqsProxy {
         break
     }
     const result = await this.#forward(operation, request, body, response)
-    const late = this.#faultFor(operation)
-    if (fault._tag === "LoseReply" || late._tag === "LoseReply") {
+    if (fault._tag === "LoseReply" && ++this.#replies % (fault.every ?? 1) === 0) {
       // Not `response.destroy()`: on Bun the client would see an empty answer.
       const { remotePort } = request.socket
       for (const connection of this.#front.connections) if (connection.upstreamPort === remotePort) connection.reset()
