@@ -6,24 +6,15 @@ import { readEach } from "../../test/support/KafkaJsReader.ts"
 import { headerText } from "../../test/support/StoredRecord.ts"
 import type { ChaosSite } from "./ChaosSite.ts"
 import { queueOf, topics } from "./configuration.ts"
+import { type Judgement, judge } from "./judge.ts"
 import { flag, type Ledger } from "./Ledger.ts"
 import { recordsIn } from "./QueueWitness.ts"
 
-export interface Verdict {
-  readonly lost: ReadonlyArray<string>
-  readonly unexplained: ReadonlyArray<string>
+export interface Verdict extends Judgement {
   /** Delivered records of the library that are not in the order they were offered in. */
   readonly misordered: ReadonlyArray<string>
   /** Answered as delivered, and not where the answer says. */
   readonly misplaced: ReadonlyArray<string>
-  readonly deadLettered: number
-  /** Of a topic that was deleted, and gone with it. */
-  readonly goneWithTopic: number
-  /** Still in the fallback queue. */
-  readonly waiting: number
-  readonly duplicated: number
-  /** Copies by what explains them. */
-  readonly explained: Readonly<Record<"unknownAtPublish" | "storedTwice" | "replayedAgain" | "held", number>>
 }
 
 const readDeadlineMs = 15 * 60_000
@@ -105,56 +96,9 @@ export const reach = async (site: ChaosSite): Promise<Verdict> => {
   const order = []
   for (const ledger of site.ledgers.all) order.push(await readTopic(site, ledger))
 
-  const lost: Array<string> = []
-  const unexplained: Array<string> = []
-  const explained = { unknownAtPublish: 0, storedTwice: 0, replayedAgain: 0, held: 0 }
-  // Explained by a counter of the service rather than by what was seen: no more than it counted.
-  const byCounter = { publish: [] as Array<string>, replay: [] as Array<string> }
-  let deadLettered = 0
-  let goneWithTopic = 0
-  let waiting = 0
-  let duplicated = 0
-  let parkedUnknown = 0
-  for (const ledger of site.ledgers.all) {
-    for (let number = 0; number < ledger.count; number++) {
-      const standing = ledger.standing(number)
-      const copies = ledger.copies(number)
-      const has = (bit: number) => ledger.has(number, bit)
-      if (has(flag.dead)) deadLettered++
-      if (has(flag.waiting)) waiting++
-      if (has(flag.unknown)) parkedUnknown++
-      const durable = standing === "delivered" || standing === "diverted" || standing === "spooled"
-      if (durable && copies === 0 && !has(flag.dead) && !has(flag.waiting)) {
-        if (number < ledger.excusedBelow) goneWithTopic++
-        else lost.push(ledger.describe(number))
-      }
-      const extra = copies - 1
-      if (extra < 1) continue
-      duplicated += extra
-      if (!has(flag.parked)) unexplained.push(ledger.describe(number))
-      else if (has(flag.unknown)) explained.unknownAtPublish += extra
-      else if (has(flag.storedTwice)) explained.storedTwice += extra
-      else if (has(flag.held)) explained.held += extra
-      else if (has(flag.receivedAgain) || has(flag.reparked)) byCounter.replay.push(ledger.describe(number))
-      else byCounter.publish.push(ledger.describe(number))
-    }
-  }
-  const { divertedUnknown, replayUnknown } = site.tally.sum
-  const allowed = { publish: Math.max(0, divertedUnknown - parkedUnknown), replay: replayUnknown }
-  for (const side of ["publish", "replay"] as const) unexplained.push(...byCounter[side].slice(allowed[side]))
-  explained.unknownAtPublish += Math.min(byCounter.publish.length, allowed.publish)
-  explained.replayedAgain += Math.min(byCounter.replay.length, allowed.replay)
-  const misordered = order.flatMap(one => one.misordered)
-  const misplaced = order.flatMap(one => one.misplaced)
   return {
-    lost,
-    unexplained,
-    misordered,
-    misplaced,
-    deadLettered,
-    goneWithTopic,
-    waiting,
-    duplicated,
-    explained
+    ...judge(site.ledgers.all, site.tally.sum),
+    misordered: order.flatMap(one => one.misordered),
+    misplaced: order.flatMap(one => one.misplaced)
   }
 }
