@@ -23,6 +23,7 @@ const usage = `Usage: npm run chaos -- [options]
   --runtime R      of the service and the library: bun (default), deno, binary (dist/spillway; the library on Bun)
   --sqs Q          fauxqs or elasticmq; by default the seed decides
   --faults A,B     only these, in an order of the seed's choice
+  --keep-logs      keep the logs of a run that went well, too
   --json           end with one line of JSON on standard output; the story goes to standard error
   --help           this text
 
@@ -41,7 +42,16 @@ const readOptions = () => {
   const text = { type: "string" } as const
   const flag = { type: "boolean", default: false } as const
   try {
-    const options = { minutes: text, seed: text, runtime: text, sqs: text, faults: text, json: flag, help: flag }
+    const options = {
+      minutes: text,
+      seed: text,
+      runtime: text,
+      sqs: text,
+      faults: text,
+      json: flag,
+      help: flag,
+      "keep-logs": flag
+    }
     const { values } = parseArgs({ options })
     const seed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed)
     const minutes = Number(values.minutes ?? "3")
@@ -54,6 +64,7 @@ const readOptions = () => {
       minutes,
       help: values.help,
       json: values.json,
+      keepLogs: values["keep-logs"],
       runtime: oneOf("runtime", values.runtime ?? "bun", runtimes),
       sqs: oneOf("sqs", values.sqs ?? sqsNames[seed % 2] ?? "fauxqs", sqsNames),
       names:
@@ -194,9 +205,10 @@ const run = async (): Promise<boolean> => {
 let leaving = false
 const leave = async (code: number): Promise<never> => {
   leaving = true
-  if (code !== 0) site?.keepLogs()
+  const kept = code !== 0 || options.keepLogs
+  if (kept) site?.keepLogs()
   await Promise.race([site?.close(), pass(8000)])
-  if (code === 0) rmSync(directory, { recursive: true, force: true })
+  if (!kept) rmSync(directory, { recursive: true, force: true })
   else screen.line(`Seed ${options.seed}. The logs are in ${directory}`)
   process.exit(code)
 }
