@@ -3,14 +3,14 @@
  *
  *     npm run chaos -- --minutes 5 --seed 7
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { parseArgs } from "node:util"
 import { Histogram } from "../src/internal/histogram.ts"
 import { eventually } from "../test/support/eventually.ts"
-import { ChaosSite, type RuntimeName, type SqsName } from "./chaos/ChaosSite.ts"
+import { binary, ChaosSite, type RuntimeName, type SqsName } from "./chaos/ChaosSite.ts"
 import { faults } from "./chaos/faults.ts"
 import { type FaultName, faultNames, schedule } from "./chaos/schedule.ts"
 import { reach } from "./chaos/verdict.ts"
@@ -82,6 +82,8 @@ if (options.help) {
   console.log(usage)
   process.exit(0)
 }
+
+if (options.runtime === "binary" && !existsSync(binary)) fail(`${binary} is not there: npm run build`)
 
 /** For one fault, its own waits included. */
 const faultDeadlineMs = 150_000

@@ -29,6 +29,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 /** Records per second. */
 const rates = { service: 250, doomed: 20, library: 150 }
 const partitions = 6
+/** The service's shutdown budget is 10 s. */
+const endDeadlineMs = 15_000
 
 export type RuntimeName = "bun" | "deno" | "binary"
 export type SqsName = "fauxqs" | "elasticmq"
@@ -40,6 +42,8 @@ export interface SiteOptions {
   readonly directory: string
 }
 
+/** What `npm run build` makes. */
+export const binary = join(root, "dist/spillway")
 const bin = (name: string): string => join(root, "node_modules/.bin", name)
 const scriptRuntime = (runtime: RuntimeName): ReadonlyArray<string> =>
   runtime === "deno" ? [bin("deno"), "run", "-A", "--no-check"] : [process.execPath]
@@ -180,23 +184,39 @@ export class ChaosSite {
 
   async startService(): Promise<void> {
     const { directory, runtime } = this.#options
-    const command =
-      runtime === "binary" ? [join(root, "dist/spillway")] : [...scriptRuntime(runtime), join(root, "src/main.ts")]
+    const command = runtime === "binary" ? [binary] : [...scriptRuntime(runtime), join(root, "src/main.ts")]
     const onLine = (line: string) => this.log("service", line)
     this.log("service", `starting from ${directory}`)
     this.#process = await ServiceProcess.start(this.#serviceConfig, this.#base, { command, onLine })
   }
 
-  /** SIGTERM, and the same service again. */
+  /**
+   * What it had received and not settled when it is killed may be in Kafka and come again. An orderly end leaves nothing
+   * of the kind, and its counters say what was unknown: they are asked for to the last.
+   */
   async endService(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const service = this.#process
     await this.status()
-    const own = [this.service, this.doomed]
-    if (signal === "SIGKILL") await this.#process?.kill()
-    else {
-      const ended = await this.#process?.terminate(15_000)
-      this.log("service", `ended with ${ended?.signal ?? `code ${ended?.code}`}`)
+    if (signal === "SIGKILL") {
+      await service?.kill()
+      return this.witness.ended([this.service, this.doomed])
     }
-    await this.witness.ended(own)
+    let over = false
+    const watch = async (): Promise<void> => {
+      while (!over) {
+        await this.status()
+        await new Promise(resolve => setTimeout(resolve, 10))
+      }
+    }
+    const end = async () => {
+      try {
+        return await service?.terminate(endDeadlineMs)
+      } finally {
+        over = true
+      }
+    }
+    const [ended] = await Promise.all([end(), watch()])
+    this.log("service", `ended with ${ended?.signal ?? `code ${ended?.code}`}`)
   }
 
   /** The same for every broker's proxy, or for one. */
