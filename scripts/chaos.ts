@@ -128,16 +128,17 @@ const run = async (): Promise<boolean> => {
   for (const step of schedule(seed, names)) {
     if (performance.now() >= endsAt) break
     const at = performance.now()
-    here.witness.firstStoreAt = undefined
+    here.strike()
     here.log("faults", JSON.stringify(step))
     await within(step.fault, faultDeadlineMs, faults[step.fault](here, step))
     const { firstStoreAt } = here.witness
+    const failoverMs = firstStoreAt === undefined ? undefined : firstStoreAt - here.struckAt
     const lasted = performance.now() - at
     await here.heal(healDeadlineMs)
     inflicted[step.fault] = (inflicted[step.fault] ?? 0) + 1
-    if (firstStoreAt !== undefined) failover.add(firstStoreAt - at, 1)
+    if (failoverMs !== undefined) failover.add(failoverMs, 1)
     const { told, worst } = lap()
-    const first = firstStoreAt === undefined ? "" : `, first diverted after ${time(firstStoreAt - at)}`
+    const first = failoverMs === undefined ? "" : `, first diverted after ${time(failoverMs)}`
     const when = `${((at - here.startedAt) / 1000).toFixed(0).padStart(4)} s`
     screen.line(
       `${when}  ${step.fault.padEnd(26)} ${time(lasted).padStart(7)}  ${told}; slowest ${time(worst)}${first}`

@@ -73,6 +73,8 @@ const startFauxqs = (): Promise<{ readonly endpoint: string; readonly stop: () =
 
 export class ChaosSite {
   readonly startedAt = performance.now()
+  /** `performance.now()` of the fault. */
+  struckAt = 0
   readonly service = new Ledger("h", topics.service)
   readonly doomed = new Ledger("d", topics.doomed)
   readonly library = new Ledger("l", topics.library)
@@ -217,6 +219,12 @@ export class ChaosSite {
     }
     const [ended] = await Promise.all([end(), watch()])
     this.log("service", `ended with ${ended?.signal ?? `code ${ended?.code}`}`)
+  }
+
+  /** The fault begins now: finding its victim does not count. */
+  strike(): void {
+    this.witness.firstStoreAt = undefined
+    this.struckAt = performance.now()
   }
 
   /** The same for every broker's proxy, or for one. */

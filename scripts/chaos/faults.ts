@@ -31,6 +31,7 @@ const revive = async (site: ChaosSite, indexes: ReadonlyArray<number>): Promise<
 const killed: (which: (site: ChaosSite, step: Step) => Promise<ReadonlyArray<number>>) => Run =
   which => async (site, step) => {
     const indexes = await which(site, step)
+    site.strike()
     await kill(site, indexes)
     await lasting(step.holdMs)
     await revive(site, indexes)
