@@ -58,6 +58,7 @@ const concurrency = 4
 
 export const make = (queue: Queue, options: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const clock = yield* Effect.clock
     const stores = yield* FiberSet.make()
     const start = yield* FiberSet.runtime(stores)<never>()
     let storedTwice = 0
@@ -67,6 +68,8 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     const park = makePark({ queue, budgetMs: options.budgetMs, onUnknown })
     const work = makeSignal()
     let pending: Array<Parcel> = []
+    /** When the first of `pending` came. */
+    let pendingSince = 0
     let count = 0
     let bytes = 0
     let running = 0
@@ -84,9 +87,9 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         cause
       })
 
-    const store = (parcels: ReadonlyArray<Parcel>) => {
+    const store = (parcels: ReadonlyArray<Parcel>, waitedMs: number) => {
       const untold = new Set(parcels)
-      return park(parcels, options.afterMs).pipe(
+      return park(parcels, options.afterMs, waitedMs).pipe(
         Effect.tap(errors =>
           Effect.sync(() => {
             // A record the queue cannot take is no fault of the queue.
@@ -124,7 +127,8 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         const parcels = pending
         pending = []
         running++
-        start(store(parcels))
+        // Behind stores that take their time, the wait counts: it is the caller's.
+        start(store(parcels, clock.unsafeCurrentTimeMillis() - pendingSince))
       })
     )
 
@@ -132,6 +136,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
       divert: parcel => {
         count++
         bytes += parcel.envelope.batch.length
+        if (pending.length === 0) pendingSince = clock.unsafeCurrentTimeMillis()
         pending.push(parcel)
         work.notify()
       },

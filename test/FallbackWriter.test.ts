@@ -3,6 +3,7 @@ import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Envelope from "../src/Envelope.ts"
 import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
+import * as FallbackWriter from "../src/FallbackWriter.ts"
 import { makePark } from "../src/internal/park.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
 import { batchOf } from "./support/batches.ts"
@@ -162,5 +163,35 @@ describe("FallbackWriter", () => {
         yield* advanceUntil("the diversion", () => told.length === 1)
         assert.deepEqual(told, ["diverted"])
       })
+    ))
+
+  it("counts the wait behind slow stores into the budget: a caller never waits for two of them", () =>
+    onTestClock(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const budgetMs = 2000
+          const queue = MemoryQueue.make({})
+          queue.setDown("Throttled")
+          const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs })
+          yield* Effect.forkScoped(Effect.interruptible(writer.run))
+          let told = 0
+          const divert = () =>
+            writer.divert({
+              envelope: envelope(batchOf([{ value: "v" }]), 1),
+              firstId: "id",
+              settle: () => {
+                told++
+              }
+            })
+          // One store each, as many as there can be at once; then two that have to wait.
+          for (let i = 0; i < 6; i++) {
+            divert()
+            yield* advance(40)
+          }
+          assert.equal(writer.status().pending, 6)
+          yield* advance(budgetMs)
+          assert.equal(told, 6)
+        })
+      )
     ))
 })

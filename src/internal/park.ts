@@ -28,10 +28,14 @@ export interface ParkOptions {
   readonly onUnknown?: ((records: number) => void) | undefined
 }
 
-/** Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. */
+/**
+ * Parks envelopes. `undefined` for each parcel that is durable, else why it is not; in order. `waitedMs` of the budget are
+ * over already; one attempt is always made.
+ */
 export type Park = <A extends Packable>(
   parcels: ReadonlyArray<A>,
-  delayMs: number
+  delayMs: number,
+  waitedMs?: number
 ) => Effect.Effect<ReadonlyArray<FallbackQueueError | undefined>>
 
 /** What a parcel is cut into when it fits into no message. */
@@ -85,10 +89,10 @@ export const makePark = ({ budgetMs, onUnknown, queue }: ParkOptions): Park => {
       }
     })
 
-  return (parcels, delayMs) =>
+  return (parcels, delayMs, waitedMs = 0) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      const endsAt = now + budgetMs
+      const endsAt = now + budgetMs - waitedMs
       const errors: Array<FallbackQueueError | undefined> = parcels.map(() => undefined)
       const limits = yield* Effect.either(
         Effect.retry(queue.limits, {
