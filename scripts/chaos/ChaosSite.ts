@@ -233,11 +233,23 @@ export class ChaosSite {
     await Promise.all(some.map(proxy => proxy.set(fault)))
   }
 
+  /** Every broker is there and every replica in sync: the next one may go. */
+  async whole(deadlineMs: number): Promise<void> {
+    await this.cluster.settled(deadlineMs)
+    await eventually("replicas in sync", deadlineMs, async () => {
+      const described = await Promise.all(Object.values(topics).map(topic => this.cluster.describeTopic(topic)))
+      const complete = described.every(({ partitions: all }) =>
+        all.every(({ inSyncReplicas }) => inSyncReplicas.length === this.cluster.brokers.length)
+      )
+      return complete ? true : undefined
+    })
+  }
+
   /** Nothing is wrong any more: every broker runs, every proxy passes, the service runs and reaches Kafka. */
   async heal(deadlineMs: number): Promise<void> {
     await Promise.all([this.kafka({ _tag: "Pass" }), this.sqs.set({ _tag: "Pass" })])
     for (const broker of this.cluster.brokers) if (!broker.live) throw new Error(`broker ${broker.id} is not running`)
-    await this.cluster.settled(deadlineMs)
+    await this.whole(deadlineMs)
     if (this.#process?.running !== true) throw new Error(`the service ended by itself\n${this.#process?.tail()}`)
     if (this.#libraryProcess?.running === false) throw new Error("the library's process ended by itself")
     await eventually("the service to be well", deadlineMs, async () => {

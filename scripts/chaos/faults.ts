@@ -13,6 +13,19 @@ type Run = (site: ChaosSite, step: Step) => Promise<void>
 const pass = { _tag: "Pass" } as const
 const refuse = { _tag: "Refuse" } as const
 const mostPartitions = 30
+const wholeDeadlineMs = 60_000
+
+/** Those after which records must be durable elsewhere at once; others come slowly, or take SQS away as well. */
+export const abrupt: ReadonlySet<FaultName> = new Set([
+  "broker-kill",
+  "broker-freeze",
+  "controller-loss",
+  "two-of-three-down",
+  "kafka-refuse",
+  "kafka-hang",
+  "kafka-reset-mid-response",
+  "kafka-lost-acks"
+])
 
 const lasting = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -83,7 +96,7 @@ const rolling: Run = async (site, { holdMs }) => {
     await site.kafka(refuse, index)
     await lasting(holdMs / 6)
     await revive(site, [index])
-    await site.cluster.settled()
+    await site.whole(wholeDeadlineMs)
   }
 }
 
