@@ -61,9 +61,15 @@ export const judge = (
       else byCounter.publish.push(ledger.describe(number))
     }
   }
-  const allowed = { publish: Math.max(0, divertedUnknown - parkedUnknown), replay: replayUnknown }
-  for (const side of ["publish", "replay"] as const) unexplained.push(...byCounter[side].slice(allowed[side]))
-  explained.unknownAtPublish += Math.min(byCounter.publish.length, allowed.publish)
-  explained.replayedAgain += Math.min(byCounter.replay.length, allowed.replay)
+  // Counted as unknown when they were parked, and not seen so: the last of several errors was another.
+  const publishes = Math.max(0, divertedUnknown - parkedUnknown)
+  const ofPublish = byCounter.publish.slice(0, publishes)
+  const ofReplay = byCounter.replay.slice(0, replayUnknown)
+  // A record that came back from the queue more than once may owe its copy to its publish all the same.
+  const ofEither = byCounter.replay.slice(replayUnknown, replayUnknown + publishes - ofPublish.length)
+  unexplained.push(...byCounter.publish.slice(publishes))
+  unexplained.push(...byCounter.replay.slice(ofReplay.length + ofEither.length))
+  explained.unknownAtPublish += ofPublish.length + ofEither.length
+  explained.replayedAgain += ofReplay.length
   return { lost, unexplained, deadLettered, goneWithTopic, waiting, duplicated, explained }
 }

@@ -128,7 +128,10 @@ export class TcpProxy {
   }
 }
 
-const listen = (port: number): Promise<Server> =>
+/** How long a port that is in use may take to be free: one that was just closed can need a moment, ms. */
+const portFreeMs = 2000
+
+const listenOnce = (port: number): Promise<Server> =>
   new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true })
     server.once("error", reject)
@@ -137,5 +140,18 @@ const listen = (port: number): Promise<Server> =>
       resolve(server)
     })
   })
+
+const listen = async (port: number): Promise<Server> => {
+  const end = performance.now() + portFreeMs
+  for (;;) {
+    try {
+      return await listenOnce(port)
+    } catch (error) {
+      const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE"
+      if (!taken || performance.now() > end) throw error
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+}
 
 export const start = TcpProxy.start

@@ -59,6 +59,10 @@ describe("the judgement", () => {
     const retried = () => one("diverted", 2, flag.parked)
     assert.equal(judge([retried()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 0)
     assert.equal(judge([retried()], { ...nothing, replayUnknown: 1 }).unexplained.length, 1)
+    // It was parked as unknown, and came back more than once besides.
+    assert.equal(judge([again()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 0)
+    assert.equal(judge([again(), retried()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
+    assert.equal(judge([again(), again()], { divertedUnknown: 1, replayUnknown: 1 }).unexplained.length, 0)
     // Those records of the counter that were seen have used it up.
     const seen = one("diverted", 1, flag.parked, flag.unknown)
     assert.equal(judge([seen, retried()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
