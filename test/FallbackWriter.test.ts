@@ -265,4 +265,39 @@ describe("FallbackWriter", () => {
         yield* advanceUntil("the replay", () => parked().length === 0 && kafka.stored().length === 6)
       })
     ))
+
+  it("counts the wait behind slow stores into the budget: a caller never waits for two of them", () =>
+    onTestClock(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const budgetMs = 2000
+          const queue = MemoryQueue.make({})
+          queue.setDown("Throttled")
+          const writer = yield* FallbackWriter.make(queue, {
+            collectMs: 5,
+            afterMs: 0,
+            budgetMs,
+            openSchedule: Schedule.forever
+          })
+          yield* Effect.forkScoped(Effect.interruptible(writer.run))
+          let told = 0
+          const divert = () =>
+            writer.divert({
+              envelope: envelopeOf([{ value: "v" }]),
+              firstId: "id",
+              settle: () => {
+                told++
+              }
+            })
+          // One store each, as many as there can be at once; then two that have to wait.
+          for (let i = 0; i < 6; i++) {
+            divert()
+            yield* advance(40)
+          }
+          assert.equal(writer.status().pending, 6)
+          yield* advance(budgetMs)
+          assert.equal(told, 6)
+        })
+      )
+    ))
 })

@@ -3,12 +3,10 @@
  */
 import { type AdEvent, adEvent } from "./adEvents.ts"
 import { topic } from "./configuration.ts"
+import { type Fate, type PublishRequest, publishOverHttp } from "./publishOverHttp.ts"
 
 /** While connections open, before the first outage, while Kafka is down, and otherwise. */
 export type Phase = "warm-up" | "before" | "during" | "after"
-
-/** `refused`: no answer, or one that says it was not the record's fault (429, 5xx). Not published. */
-export type Fate = "delivered" | "diverted" | "spooled" | "rejected" | "refused"
 
 export interface Answered {
   readonly fate: Fate
@@ -20,22 +18,6 @@ export interface Answered {
 const singles = 4
 const burst = 20
 const mostRequests = 200
-const requestTimeoutMs = 15_000
-
-const fates: ReadonlySet<string> = new Set(["delivered", "diverted", "spooled", "rejected", "refused"])
-const isFate = (text: unknown): text is Fate => typeof text === "string" && fates.has(text)
-
-const member = (value: unknown, name: string): unknown =>
-  typeof value === "object" && value !== null && name in value ? Reflect.get(value, name) : undefined
-
-/** What a result of the service says of its record; `failed` is retryable, so not its fault. */
-const fateOf = (result: unknown): Fate => {
-  const outcome = member(result, "outcome")
-  if (isFate(outcome)) return outcome
-  if (outcome === "failed") return "refused"
-  throw new Error(`the service answered a result without an outcome: ${JSON.stringify(result)?.slice(0, 300)}`)
-}
-
 export class Load {
   readonly answers = new Map<string, Answered>()
   /** Records by fate, so far. */
@@ -127,44 +109,19 @@ export class Load {
     settled.then(() => this.#open.delete(settled))
   }
 
-  async #send(events: ReadonlyArray<AdEvent>, request: { body: string; headers: Record<string, string> }) {
+  async #send(events: ReadonlyArray<AdEvent>, request: PublishRequest) {
     const from = this.phase
     const at = performance.now()
-    const fatesOf = await this.#ask(events.length, request)
+    const results = await publishOverHttp(this.#url, events.length, request)
     const now = performance.now()
     // A request that saw any of an outage belongs to it.
     const phase = from === "during" || this.phase === "during" ? "during" : from
     events.forEach(({ id }, index) => {
-      const fate = fatesOf[index] ?? "refused"
+      const fate = results[index]?.fate ?? "refused"
       this.counts[fate]++
       if (fate === "diverted") this.firstDivertedAt ??= now
       this.answers.set(id, { fate, ms: now - at, phase })
     })
-  }
-
-  async #ask(records: number, request: { body: string; headers: Record<string, string> }): Promise<Array<Fate>> {
-    let status: number
-    let text: string
-    try {
-      const signal = AbortSignal.timeout(requestTimeoutMs)
-      const response = await fetch(this.#url, { method: "POST", ...request, signal })
-      status = response.status
-      text = await response.text()
-    } catch {
-      return Array.from({ length: records }, () => "refused")
-    }
-    if (status >= 500 || status === 429) return Array.from({ length: records }, () => "refused")
-    if (status < 200 || status > 299) {
-      if (records === 1) return ["rejected"]
-      throw new Error(`the service answered ${status} to well-formed records: ${text.slice(0, 300)}`)
-    }
-    const answer: unknown = JSON.parse(text)
-    if (records === 1) return [fateOf(answer)]
-    const results = member(answer, "results")
-    if (!Array.isArray(results) || results.length !== records) {
-      throw new Error(`the service answered ${status} to ${records} records with ${text.slice(0, 300)}`)
-    }
-    return results.map(fateOf)
   }
 }
 

@@ -12,6 +12,15 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const startDeadlineMs = 20_000
 const keptLines = 200
 
+const fromSource: ReadonlyArray<string> = [process.execPath, join(root, "src/main.ts")]
+
+export interface Options {
+  /** What runs the service: by default its sources, on the runtime of this process. */
+  readonly command?: ReadonlyArray<string>
+  /** Told each line it writes, from the first. */
+  readonly onLine?: (line: string) => void
+}
+
 export interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -43,10 +52,12 @@ export class ServiceProcess {
   readonly #ended: Promise<Ended>
   #running = true
 
-  private constructor(configFile: string, base: string) {
+  private constructor(configFile: string, base: string, { command = fromSource, onLine }: Options) {
     this.#base = base
-    // Its own process group: a Ctrl-C in the terminal is for the quickstart to handle.
-    const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "--config", configFile], {
+    if (onLine !== undefined) this.onLine(onLine)
+    const [file = "", ...first] = command
+    // Its own process group: a Ctrl-C in the terminal is for whoever started this to handle.
+    const child = spawn(file, [...first, "serve", "--config", configFile], {
       cwd: root,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"]
@@ -71,8 +82,8 @@ export class ServiceProcess {
   }
 
   /** Resolves when it listens. Fails with the end of its log when it does not. */
-  static async start(configFile: string, base: string): Promise<ServiceProcess> {
-    const service = new ServiceProcess(configFile, base)
+  static async start(configFile: string, base: string, options: Options = {}): Promise<ServiceProcess> {
+    const service = new ServiceProcess(configFile, base, options)
     let heard = () => {}
     const listening = new Promise<string>(resolve => {
       heard = service.onLine(line => {

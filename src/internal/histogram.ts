@@ -21,6 +21,14 @@ export class Histogram {
     if (ms > this.max) this.max = ms
   }
 
+  /** Adds everything another one counted. */
+  include(other: Histogram): void {
+    for (let i = 0; i < buckets; i++) this.#counts[i] = (this.#counts[i] ?? 0) + (other.#counts[i] ?? 0)
+    this.count += other.count
+    this.sum += other.sum
+    this.max = Math.max(this.max, other.max)
+  }
+
   /** Values at or below `ms`, to the bucket's precision. */
   atMost(ms: number): number {
     let sum = 0

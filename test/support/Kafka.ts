@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { TcpProxy } from "../../src/testing/TcpProxy.ts"
 import { Broker } from "./Broker.ts"
 import { engine } from "./Engine.ts"
 import { deleteDirectory, temporaryDirectory } from "./Guard.ts"
@@ -30,6 +31,8 @@ export interface Options {
   readonly properties?: Readonly<Record<string, string>>
   /** A second listener with SASL, TLS or both; see `KafkaCluster.secure`. */
   readonly security?: Security
+  /** A second listener whose clients are led through a `TcpProxy` for each broker; see `KafkaCluster.proxies`. */
+  readonly proxied?: boolean
   /** JVM flags of the brokers; by default a heap of 512 MB and the serial collector. */
   readonly jvm?: ReadonlyArray<string>
   /** For the cluster to be up; 120 000 ms by default. */
@@ -48,14 +51,15 @@ const brokerFlags: ReadonlyArray<string> = [
   "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn"
 ]
 
-const chooseNodes = async (count: number, secure: boolean): Promise<ReadonlyArray<NodeAddress>> => {
-  const ports = [...(await freePorts(count * (secure ? 3 : 2)))]
+const chooseNodes = async (count: number, secure: boolean, proxied: boolean): Promise<ReadonlyArray<NodeAddress>> => {
+  const ports = [...(await freePorts(count * 4))]
   const take = (): number => ports.pop() ?? 0
   return Array.from({ length: count }, (_, index) => ({
     id: index + 1,
     port: take(),
     controllerPort: take(),
-    ...(secure ? { securePort: take() } : {})
+    ...(secure ? { securePort: take() } : {}),
+    ...(proxied ? { advertisedPort: take() } : {})
   }))
 }
 
@@ -92,12 +96,19 @@ const format = async (propertiesFile: string, clusterId: string, security: Secur
 
 /** Starts a cluster and waits until every broker serves and the topics have their leaders. */
 export const start = async (options: Options = {}): Promise<KafkaCluster> => {
-  const { deadlineMs = 120_000, security } = options
+  const { deadlineMs = 120_000, proxied = false } = options
+  const security = options.security ?? (proxied ? {} : undefined)
   const run = engine()
   const directory = temporaryDirectory("kafka")
   const brokers: Array<Broker> = []
+  const proxies: Array<TcpProxy> = []
   try {
-    const nodes = await chooseNodes(options.brokers ?? 1, security !== undefined)
+    const nodes = await chooseNodes(options.brokers ?? 1, security !== undefined, proxied)
+    for (const { advertisedPort, securePort } of nodes) {
+      if (advertisedPort === undefined || securePort === undefined) continue
+      const protocol = security?.tls === true ? "raw" : "kafka"
+      proxies.push(await TcpProxy.start({ upstream: { host, port: securePort }, port: advertisedPort, protocol }))
+    }
     const tls = security?.tls === true ? await makeKeystore(directory) : undefined
     const clusterId = newClusterId()
     await Promise.all(
@@ -129,16 +140,19 @@ export const start = async (options: Options = {}): Promise<KafkaCluster> => {
       security === undefined
         ? undefined
         : {
-            bootstrap: nodes.flatMap(({ securePort }) => (securePort === undefined ? [] : [`${host}:${securePort}`])),
+            bootstrap: nodes.flatMap(({ advertisedPort, securePort }) => {
+              const port = advertisedPort ?? securePort
+              return port === undefined ? [] : [`${host}:${port}`]
+            }),
             sasl: security.sasl,
             ca: tls?.ca
           }
-    const cluster = new KafkaCluster(brokers, directory, secure)
+    const cluster = new KafkaCluster(brokers, directory, secure, proxies)
     await cluster.settled(deadlineMs)
     for (const { name, ...spec } of options.topics ?? []) await cluster.createTopic(name, spec)
     return cluster
   } catch (error) {
-    await Promise.all(brokers.map(broker => broker.kill()))
+    await Promise.all([...brokers.map(broker => broker.kill()), ...proxies.map(proxy => proxy.stop())])
     deleteDirectory(directory)
     throw error
   }

@@ -3,6 +3,7 @@
  * broker, so that a client may ask any of them right after.
  */
 import { type Admin, Kafka as KafkaJs, logLevel } from "kafkajs"
+import type { TcpProxy } from "../../src/testing/TcpProxy.ts"
 import type { Broker } from "./Broker.ts"
 import { eventually } from "./eventually.ts"
 import { deleteDirectory } from "./Guard.ts"
@@ -42,12 +43,20 @@ export class KafkaCluster {
   readonly bootstrap: ReadonlyArray<string>
   /** The second listener, when `security` was asked for. */
   readonly secure: SecureAccess | undefined
+  /** With `proxied`: what stands in front of each broker's second listener, in the order of `brokers`. */
+  readonly proxies: ReadonlyArray<TcpProxy>
   readonly #directory: string
 
-  constructor(brokers: ReadonlyArray<Broker>, directory: string, secure: SecureAccess | undefined) {
+  constructor(
+    brokers: ReadonlyArray<Broker>,
+    directory: string,
+    secure: SecureAccess | undefined,
+    proxies: ReadonlyArray<TcpProxy>
+  ) {
     this.brokers = brokers
     this.bootstrap = brokers.map(({ address }) => address)
     this.secure = secure
+    this.proxies = proxies
     this.#directory = directory
   }
 
@@ -140,7 +149,7 @@ export class KafkaCluster {
 
   /** Ends every broker at once and deletes their data. */
   async stop(): Promise<void> {
-    await Promise.all(this.brokers.map(broker => broker.kill()))
+    await Promise.all([...this.brokers.map(broker => broker.kill()), ...this.proxies.map(proxy => proxy.stop())])
     deleteDirectory(this.#directory)
   }
 

@@ -24,17 +24,39 @@ const headersOf = (headers: IHeaders | undefined): StoredRecord["headers"] =>
 const passing = (error: unknown): boolean =>
   typeof error === "object" && error !== null && Reflect.get(error, "retriable") === true
 
-/** All records of the topic by partition and offset. Fails when they are not there within `deadlineMs` (60 000). */
+export interface ReadOptions {
+  /** 60 000 ms by default. */
+  readonly deadlineMs?: number
+}
+
+/** All records of the topic by partition and offset. Fails when they are not there within `deadlineMs`. */
 export const readAll = async (
   cluster: KafkaCluster,
   topic: string,
-  options: { readonly deadlineMs?: number } = {}
+  options: ReadOptions = {}
 ): Promise<ReadonlyArray<StoredRecord>> => {
-  const { deadlineMs = 60_000 } = options
+  const records: Array<StoredRecord> = []
+  await readEach(cluster, topic, record => records.push(record), options)
+  return records.sort(byPosition)
+}
+
+/** `readAll` for topics too large to be held: each record once, those of a partition in order. */
+export const readEach = async (
+  cluster: KafkaCluster,
+  topic: string,
+  onRecord: (record: StoredRecord) => unknown,
+  { deadlineMs = 60_000 }: ReadOptions = {}
+): Promise<void> => {
   const end = Date.now() + deadlineMs
+  const next = new Map<number, bigint>()
+  const once = (record: StoredRecord) => {
+    if (record.offset < (next.get(record.partition) ?? 0n)) return
+    next.set(record.partition, record.offset + 1n)
+    onRecord(record)
+  }
   for (;;) {
     try {
-      return await readOnce(cluster, topic, { deadlineMs: Math.max(1000, end - Date.now()) })
+      return await readOnce(cluster, topic, once, Math.max(1000, end - Date.now()))
     } catch (error) {
       if (!passing(error) || Date.now() >= end) throw error
     }
@@ -44,13 +66,13 @@ export const readAll = async (
 const readOnce = async (
   cluster: KafkaCluster,
   topic: string,
-  { deadlineMs }: { readonly deadlineMs: number }
-): Promise<ReadonlyArray<StoredRecord>> => {
+  onRecord: (record: StoredRecord) => void,
+  deadlineMs: number
+): Promise<void> => {
   const missing = new Map<number, bigint>()
   for (const { high, low, partition } of await cluster.offsets(topic)) if (high > low) missing.set(partition, high)
-  if (missing.size === 0) return []
+  if (missing.size === 0) return
 
-  const records: Array<StoredRecord> = []
   const groupId = `spillway-reader-${randomUUID()}`
   const consumer = cluster.kafkaJs().consumer({ groupId, maxWaitTimeInMs: 100, rebalanceTimeout: 5_000 })
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -67,7 +89,7 @@ const readOnce = async (
         autoCommit: false,
         eachBatch: async ({ batch: { messages, partition } }) => {
           for (const { headers, key, offset, timestamp, value } of messages) {
-            records.push({
+            onRecord({
               partition,
               offset: BigInt(offset),
               key,
@@ -88,5 +110,4 @@ const readOnce = async (
     clearTimeout(timer)
     await consumer.disconnect()
   }
-  return records.sort(byPosition)
 }

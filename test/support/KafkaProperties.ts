@@ -18,6 +18,8 @@ export interface NodeAddress {
   readonly controllerPort: number
   /** Port of the second listener, when there is one. */
   readonly securePort?: number
+  /** Port the second listener says it is at, when a proxy stands there. */
+  readonly advertisedPort?: number
 }
 
 export const host = "127.0.0.1"
@@ -73,7 +75,7 @@ export const serverProperties = (options: {
   const { dataDirectory, keystore, node, nodes, security } = options
   const replication = String(Math.min(3, nodes.length))
   const inSync = nodes.length >= 3 ? "2" : "1"
-  const secure = node.securePort === undefined ? "" : `,CLIENT://${host}:${node.securePort}`
+  const client = (port: number | undefined) => (port === undefined ? "" : `,CLIENT://${host}:${port}`)
   const protocol = `${security?.sasl === undefined ? "" : "SASL_"}${security?.tls === true ? "SSL" : "PLAINTEXT"}`
   const properties: Record<string, string> = {
     "process.roles": "broker,controller",
@@ -81,8 +83,8 @@ export const serverProperties = (options: {
     "controller.quorum.voters": nodes.map(({ controllerPort, id }) => `${id}@${host}:${controllerPort}`).join(","),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    listeners: `PLAINTEXT://${host}:${node.port},CONTROLLER://${host}:${node.controllerPort}${secure}`,
-    "advertised.listeners": `PLAINTEXT://${host}:${node.port}${secure}`,
+    listeners: `PLAINTEXT://${host}:${node.port},CONTROLLER://${host}:${node.controllerPort}${client(node.securePort)}`,
+    "advertised.listeners": `PLAINTEXT://${host}:${node.port}${client(node.advertisedPort ?? node.securePort)}`,
     "listener.security.protocol.map": `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENT:${protocol}`,
     "log.dirs": dataDirectory,
     "auto.create.topics.enable": "false",

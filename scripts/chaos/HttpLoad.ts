@@ -1,0 +1,117 @@
+/**
+ * Records over HTTP at a steady rate: single ones and NDJSON, in requests of ten.
+ */
+import { Histogram } from "../../src/internal/histogram.ts"
+import { publishOverHttp } from "../quickstart/publishOverHttp.ts"
+import type { Ledger } from "./Ledger.ts"
+
+const perRequest = 10
+const mostRequests = 100
+const keys = 97
+
+/** Latencies and fates of one source, for the lines on the terminal and the result. */
+export class Meter {
+  readonly publish = new Histogram()
+  readonly counts: Record<string, number> = {}
+  /** Since the last `lap`. */
+  #lap: Record<string, number> = {}
+  #worst = 0
+
+  answered(fate: string, ms: number): void {
+    this.counts[fate] = (this.counts[fate] ?? 0) + 1
+    this.#lap[fate] = (this.#lap[fate] ?? 0) + 1
+    if (fate === "refused" || fate === "rejected") return
+    this.publish.add(ms, 1)
+    this.#worst = Math.max(this.#worst, ms)
+  }
+
+  lap(): { readonly fates: Readonly<Record<string, number>>; readonly worstMs: number } {
+    const result = { fates: this.#lap, worstMs: this.#worst }
+    this.#lap = {}
+    this.#worst = 0
+    return result
+  }
+}
+
+export interface HttpLoadOptions {
+  readonly base: string
+  readonly ledger: Ledger
+  /** Records per second. */
+  readonly rate: number
+  readonly meter: Meter
+  readonly startedAt: number
+  readonly log: (line: string) => void
+}
+
+export class HttpLoad {
+  readonly #options: HttpLoadOptions
+  readonly #url: string
+  readonly #open = new Set<Promise<void>>()
+  #timer: ReturnType<typeof setInterval> | undefined
+  #failure: unknown
+
+  constructor(options: HttpLoadOptions) {
+    this.#options = options
+    this.#url = `${options.base}/v1/topics/${options.ledger.topic}/records`
+  }
+
+  start(): void {
+    let credit = 0
+    let last = performance.now()
+    this.#timer = setInterval(() => {
+      const now = performance.now()
+      credit = Math.min(credit + ((now - last) / 1000) * this.#options.rate, this.#options.rate)
+      last = now
+      while (credit >= perRequest && this.#open.size < mostRequests) {
+        credit -= perRequest
+        this.#track(this.#send(1))
+        this.#track(this.#send(perRequest - 1))
+      }
+    }, 10)
+  }
+
+  /** Resolves when every request has its answer. Fails if one could not be understood. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all(this.#open)
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #track(work: Promise<void>): void {
+    const settled = work.catch((error: unknown) => {
+      this.#failure ??= error
+    })
+    this.#open.add(settled)
+    settled.then(() => this.#open.delete(settled))
+  }
+
+  async #send(count: number): Promise<void> {
+    const { ledger, log, meter, startedAt } = this.#options
+    const at = performance.now()
+    const numbers = Array.from({ length: count }, () => ledger.issue(at - startedAt))
+    const [first = 0] = numbers
+    const key = (number: number) => `key-${number % keys}`
+    const value = (number: number) => `{"number":${number},"text":"${"x".repeat(100)}"}`
+    const results =
+      count === 1
+        ? await publishOverHttp(this.#url, 1, {
+            body: value(first),
+            headers: { "spillway-key": key(first), "spillway-id": ledger.idOf(first) }
+          })
+        : await publishOverHttp(this.#url, count, {
+            body: numbers
+              .map(number => JSON.stringify({ id: ledger.idOf(number), key: key(number), value: value(number) }))
+              .join("\n"),
+            headers: { "content-type": "application/x-ndjson" }
+          })
+    const ms = performance.now() - at
+    numbers.forEach((number, index) => {
+      const result = results[index] ?? { fate: "refused" as const }
+      ledger.answered(number, result, ms)
+      meter.answered(result.fate, ms)
+      if (result.fate === "refused" || result.fate === "rejected") {
+        log(`${ledger.idOf(number)} ${result.fate} ${result.reason ?? ""} ${Math.round(ms)} ms`)
+      }
+    })
+  }
+}
