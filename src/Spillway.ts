@@ -16,6 +16,7 @@ import * as DeadLetterQueue from "./DeadLetterQueue.ts"
 import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
 import * as FallbackWriter from "./FallbackWriter.ts"
 import * as Health from "./Health.ts"
+import { fallbackBudgetMs } from "./internal/config/model.ts"
 import { type Deadline, makeDeadline } from "./internal/deadline.ts"
 import { Histogram } from "./internal/histogram.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
@@ -129,8 +130,6 @@ export class Spillway extends Context.Tag("spillway/Spillway")<Spillway, Service
 
 /** How often queues are asked for depth and reachability, ms. */
 const queueProbeMs = 5000
-/** How long a fallback write may take before its callers are told, without a spool, ms. */
-const fallbackBudgetMs = 8000
 /** How long parcels wait to share a message, ms. */
 const collectMs = 5
 const latencyBounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const

@@ -115,7 +115,7 @@ describe("the example", () => {
         probes: 1,
         probeTimeoutMs: 1000
       },
-      http: { host: "127.0.0.1", port: 8080, maxBodyBytes: 8_388_608, token: undefined, requestTimeoutMs: 10_000 },
+      http: { host: "127.0.0.1", port: 8080, maxBodyBytes: 8_388_608, token: undefined, requestTimeoutMs: 15_000 },
       shutdown: {
         budgetMs: 25_000,
         spot: {

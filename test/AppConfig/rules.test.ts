@@ -103,9 +103,9 @@ describe("rules", () => {
     ],
     ["shutdown: { budget: 4s }", "cloud.aws.sqs.clients.default.request_timeout", /must fit shutdown\.budget \(4s\)/],
     [
-      "buffer: { max_wait: 9s }",
+      "http: { request_timeout: 13s }",
       "http.request_timeout",
-      /longer than write_timeout of output example_output and buffer\.max_wait together \(10s\), found 10s/
+      /longer than buffer\.max_wait, write_timeout of output example_output and the fallback's budget together \(13s\), found 13s/
     ],
     [
       "buffer: { max_wait: 25s }\nhttp: { request_timeout: 1m }",

@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import * as Redacted from "effect/Redacted"
 import type { Environment } from "./environment.ts"
 import type { Report } from "./field.ts"
-import type * as Model from "./model.ts"
+import * as Model from "./model.ts"
 import { deadLetterQueueOf, queueFault } from "./queue.ts"
 import type { Written, WrittenAwsClient, WrittenConnection, WrittenRetry } from "./shape.ts"
 import { type Path as KeyPath, locate, type Node, type Origin } from "./tree.ts"
@@ -22,6 +22,9 @@ export interface Surroundings {
 export const connectionPath: KeyPath = ["kafka", "connection"]
 export const clientPath: KeyPath = ["cloud", "aws", "sqs", "clients"]
 export const s3ClientPath: KeyPath = ["cloud", "aws", "s3", "clients"]
+/** What an HTTP answer may take beyond the slowest outcome, ms. */
+const answerMarginMs = 2000
+
 export const outputPath: KeyPath = ["stream", "output"]
 export const producerPath: KeyPath = ["stream", "producer"]
 
@@ -48,20 +51,40 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
     })
   )
   const longestWrite = Math.max(1, ...Object.values(outputs).map(output => output.writeTimeoutMs))
-  return {
-    outputs,
-    producers: record(written.stream.producer, (name, value) => ({
+  const producers = record(
+    written.stream.producer,
+    (name, value): Model.ProducerConfig => ({
       name,
       output: value.output,
       encoding: value.encoding,
       retry: retryOf(value.retry, [...producerPath, name, "retry"], around)
-    })),
+    })
+  )
+  const sqsClients = record(written.cloud.aws.sqs.clients, (name, value) =>
+    awsClientOf(name, value, [...clientPath, name], around)
+  )
+  const spool =
+    written.spool === undefined
+      ? undefined
+      : {
+          path: fileOf(written.spool.path, locate(around.root, ["spool", "path"])),
+          maxBytes: written.spool.max_bytes,
+          queueTimeoutMs: written.spool.queue_timeout
+        }
+  const room = { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait }
+  const longest = Math.max(
+    0,
+    ...Object.values(outputs).map(output =>
+      Model.longestOutcomeMs(output, { buffer: room, producers, spool, sqsClients })
+    )
+  )
+  return {
+    outputs,
+    producers,
     kafkaConnections: record(written.kafka.connection, (name, value) =>
       connectionOf(name, value, [...connectionPath, name], around)
     ),
-    sqsClients: record(written.cloud.aws.sqs.clients, (name, value) =>
-      awsClientOf(name, value, [...clientPath, name], around)
-    ),
+    sqsClients,
     s3Clients: record(written.cloud.aws.s3.clients, (name, value) => ({
       ...awsClientOf(name, value, [...s3ClientPath, name], around),
       pathStyle: value.path_style ?? value.endpoint !== undefined
@@ -85,18 +108,11 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
       port: http.port,
       maxBodyBytes: http.max_body_bytes,
       token: http.token,
-      requestTimeoutMs: http.request_timeout
+      requestTimeoutMs: http.request_timeout ?? longest + answerMarginMs
     },
     shutdown: { budgetMs: shutdown.budget, spot: spotOf(shutdown.spot, around) },
-    buffer: { maxRecords: buffer.max_records, maxBytes: buffer.max_bytes, maxWaitMs: buffer.max_wait },
-    spool:
-      written.spool === undefined
-        ? undefined
-        : {
-            path: fileOf(written.spool.path, locate(around.root, ["spool", "path"])),
-            maxBytes: written.spool.max_bytes,
-            queueTimeoutMs: written.spool.queue_timeout
-          }
+    buffer: room,
+    spool
   }
 }
 

@@ -216,3 +216,19 @@ export interface AppConfig {
   readonly buffer: BufferConfig
   readonly spool: SpoolConfig | undefined
 }
+
+/** How long a diverted batch may try the fallback queue before its callers are told, where no spool takes it, ms. */
+export const fallbackBudgetMs = 8000
+
+/** How long the records of an output may take at most, from being offered to their outcome, ms. */
+export const longestOutcomeMs = (
+  output: OutputConfig,
+  { buffer, producers, spool, sqsClients }: Pick<AppConfig, "buffer" | "producers" | "spool" | "sqsClients">
+): number => {
+  const fallbacks = Object.values(producers).map(({ output: name, retry }) => {
+    if (name !== output.name || !retry.enabled) return 0
+    // Without a spool nobody else takes the records: the last call may outlast the budget.
+    return spool?.queueTimeoutMs ?? fallbackBudgetMs + (sqsClients[retry.clientName]?.requestTimeoutMs ?? 0)
+  })
+  return buffer.maxWaitMs + output.writeTimeoutMs + Math.max(0, ...fallbacks)
+}

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import { clientPath, connectionPath, outputPath, producerPath, s3ClientPath } from "./assemble.ts"
 import type { Report } from "./field.ts"
 import { didYouMean } from "./issue.ts"
-import type { AppConfig, OutputConfig } from "./model.ts"
+import { type AppConfig, longestOutcomeMs, type OutputConfig } from "./model.ts"
 import { sameQueue } from "./queue.ts"
 import { locate, type Node, type Path } from "./tree.ts"
 import { formatDuration, formatSize } from "./units.ts"
@@ -149,10 +149,10 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
         say(spoolPath, message)
       }
     }
-    const published = output.writeTimeoutMs + config.buffer.maxWaitMs
+    const longest = longestOutcomeMs(output, config)
     const request: Path = ["http", "request_timeout"]
-    if (config.http.requestTimeoutMs <= published && good(write, request, ["buffer", "max_wait"])) {
-      const need = `write_timeout of output ${output.name} and buffer.max_wait together (${formatDuration(published)})`
+    if (config.http.requestTimeoutMs <= longest && good(write, request, ["buffer", "max_wait"], spoolPath)) {
+      const need = `buffer.max_wait, write_timeout of output ${output.name} and the fallback's budget together (${formatDuration(longest)})`
       say(request, `must be longer than ${need}, found ${formatDuration(config.http.requestTimeoutMs)}`)
     }
   }

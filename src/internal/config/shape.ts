@@ -234,11 +234,10 @@ const http = section({
   port: defaulted(whole(0, 65_535), 8080, "8080", "Port to listen on; 0 takes a free one."),
   max_body_bytes: defaulted(size(1024, 1024 * MiB), 8 * MiB, "8MiB", "A larger request body is refused with 413."),
   token: optional(secret, "Bearer token every request must show.", "none, and none is asked for"),
-  request_timeout: defaulted(
+  request_timeout: optional(
     duration(1, hour),
-    10 * second,
-    "10s",
-    "For one request, from its first byte to the answer."
+    "For one request, from its first byte to the answer.",
+    "2s more than the longest time a record may take: `buffer.max_wait`, `write_timeout`, and the fallback's budget"
   )
 })
 
