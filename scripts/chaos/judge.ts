@@ -22,7 +22,7 @@ export interface Judgement {
 /** Counters of the service, each of which can explain as many copies as it counted. */
 type Counter = "storedTwice" | "replayedAgain" | "unknownAtPublish"
 
-/** A record whose copies nothing seen of it explains, and the counters that may. */
+/** A record with more copies than what was seen of it explains, and the counters that may. */
 interface Suspect {
   readonly description: string
   readonly extra: number
@@ -30,8 +30,8 @@ interface Suspect {
 }
 
 /**
- * A copy is explained by what the witness saw of that very record, or what lay in the spool of a killed process; where the
- * reason itself could not be seen, by the service's counters, up to what they counted. A record that was answered as
+ * A copy is explained by what the witness saw of that very record, or what lay in the spool of a killed process: one by
+ * each. Where the reason itself could not be seen, by the service's counters, up to what they counted. A record that was answered as
  * delivered and never parked can have no copy: nothing has had it that could send it again.
  */
 export const judge = (
@@ -60,13 +60,16 @@ export const judge = (
         if (number < ledger.excusedBelow) goneWithTopic++
         else lost.push(ledger.describe(number))
       }
-      const extra = copies - 1
+      let extra = copies - 1
       if (extra < 1) continue
       duplicated += extra
-      if (has(flag.unknown)) explained.unknownAtPublish += extra
-      else if (has(flag.storedTwice)) explained.storedTwice += extra
-      else if (has(flag.held)) explained.held += extra
-      else suspects.push({ description: ledger.describe(number), extra, counters: countersFor(standing, has) })
+      for (const [bit, why] of sights) {
+        if (extra === 0 || !has(bit)) continue
+        explained[why]++
+        extra--
+      }
+      if (extra > 0)
+        suspects.push({ description: ledger.describe(number), extra, counters: countersFor(standing, has) })
     }
   }
   // What was seen of them has used the counters up so far.
@@ -75,7 +78,7 @@ export const judge = (
     storedTwice: Math.max(0, storedTwice - seen.storedTwice),
     replayedAgain: replayUnknown
   }
-  // Whoever has the fewest counters first: each list holds the shorter ones.
+  // Whoever has the fewest counters first, and takes of that nobody shorter has.
   suspects.sort((a, b) => a.counters.length - b.counters.length)
   const unexplained: Array<string> = []
   for (const { counters, description, extra } of suspects) {
@@ -91,11 +94,21 @@ export const judge = (
   return { lost, unexplained, deadLettered, goneWithTopic, waiting, duplicated, explained }
 }
 
+const sights = [
+  [flag.unknown, "unknownAtPublish"],
+  [flag.storedTwice, "storedTwice"],
+  [flag.held, "held"]
+] as const
+
 const countersFor = (standing: Standing, has: (bit: number) => boolean): ReadonlyArray<Counter> => {
+  if (standing === "delivered" && !has(flag.parked)) return []
   // A store into the queue whose answer was lost, and the spool took the record as well.
-  if (standing === "spooled" && has(flag.parked)) return ["storedTwice", "replayedAgain", "unknownAtPublish"]
-  if (has(flag.receivedAgain) || has(flag.reparked)) return ["replayedAgain", "unknownAtPublish"]
-  if (has(flag.parked)) return ["unknownAtPublish"]
-  // Out of the spool, past the witness. One without an answer may have been spooled all the same.
-  return standing === "delivered" ? [] : ["replayedAgain", "unknownAtPublish"]
+  const twice = has(flag.storedTwice) || (standing === "spooled" && has(flag.parked))
+  // Out of the spool it is replayed past the witness; one without an answer may have been spooled all the same.
+  const again = has(flag.receivedAgain) || has(flag.reparked) || standing === "spooled" || !has(flag.parked)
+  return [
+    ...(twice ? (["storedTwice"] as const) : []),
+    ...(again ? (["replayedAgain"] as const) : []),
+    "unknownAtPublish"
+  ]
 }

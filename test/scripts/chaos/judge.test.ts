@@ -44,12 +44,17 @@ describe("the judgement", () => {
     assert.equal(lost.length, 1)
   })
 
-  it("explains a copy by what was seen of the record", () => {
+  it("explains one copy by each thing that was seen of the record", () => {
     for (const bit of [flag.unknown, flag.storedTwice, flag.held]) {
-      const { duplicated, unexplained } = judge([one("diverted", 3, flag.parked, bit)], nothing)
-      assert.equal(duplicated, 2)
+      const { duplicated, unexplained } = judge([one("diverted", 2, flag.parked, bit)], nothing)
+      assert.equal(duplicated, 1)
       assert.equal(unexplained.length, 0)
+      assert.equal(judge([one("diverted", 3, flag.parked, bit)], nothing).unexplained.length, 1)
     }
+    assert.equal(judge([one("diverted", 3, flag.parked, flag.unknown, flag.held)], nothing).unexplained.length, 0)
+    const stored = one("diverted", 3, flag.parked, flag.storedTwice)
+    assert.equal(judge([stored], { ...nothing, storedTwice: 2 }).unexplained.length, 0)
+    assert.equal(judge([stored], { ...nothing, storedTwice: 1 }).unexplained.length, 1)
   })
 
   it("explains by the counters no more than they counted", () => {
