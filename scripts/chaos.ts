@@ -88,7 +88,7 @@ if (options.runtime === "binary" && !existsSync(binary)) fail(`${binary} is not 
 /** For one fault, its own waits included. */
 const faultDeadlineMs = 240_000
 const healDeadlineMs = 90_000
-/** For the fallback queues to be empty at the end. */
+/** For the spools and the fallback queues to be empty at the end. */
 const drainDeadlineMs = 180_000
 const shownIds = 40
 
@@ -149,7 +149,9 @@ const run = async (): Promise<boolean> => {
   await here.stopLoad()
   await screen.live(
     () => `${count(here.witness.parked)} records still parked`,
-    eventually("the fallback queues to be empty", drainDeadlineMs, async () => {
+    eventually("the spools and the fallback queues to be empty", drainDeadlineMs, async () => {
+      // In this order: what leaves a spool may go to a queue.
+      if ((await here.spooled()) !== 0) return undefined
       await here.witness.idle()
       return here.witness.parked === 0 ? true : undefined
     }).catch((error: unknown) => screen.bad(error instanceof Error ? error.message : String(error)))
@@ -192,6 +194,7 @@ const run = async (): Promise<boolean> => {
     unexplainedDuplicates: verdict.unexplained.length,
     misordered: verdict.misordered.length,
     misplaced: verdict.misplaced.length,
+    late: here.meters.reduce((all, meter) => all + meter.late, 0),
     publishMs: quantiles(publish),
     failoverMs: quantiles(failover),
     counters: here.tally.sum

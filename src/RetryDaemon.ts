@@ -85,7 +85,7 @@ export interface Service {
   readonly rate: () => number
   /**
    * Sends envelopes that lie in no message, at the same careful rate. What Kafka did not take: `refused` when it was there
-   * and refused it, which then counts as an attempt.
+   * and refused it, which then counts as an attempt. Like a message's replay it is cut short by `stop`.
    */
   readonly replay: (envelopes: ReadonlyArray<Envelope.Envelope>) => Effect.Effect<ReadonlyArray<Remainder>>
   /**
@@ -217,10 +217,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       }))
     }
 
-    /** Sends units, one per partition, until each has an answer or the attempt's time is over. */
-    const send = (units: ReadonlyArray<Unit>, copies: Copies) =>
+    /** Sends units, one per partition, until each has its fate or the attempt's time is over. */
+    const send = (units: ReadonlyArray<Unit>, fates: Map<Unit, Fate>, copies: Copies) =>
       Effect.gen(function* () {
-        const fates = new Map<Unit, Fate>()
         const startedAt = yield* Clock.currentTimeMillis
         const endsAt = startedAt + options.writeTimeoutMs
         let pending = units.map(unit => ({
@@ -277,11 +276,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           }
         })
         yield* Effect.ensuring(attempts, abandoned)
-        return fates
       })
 
-    /** Everything one message held, each envelope with its fate. Divided ones appear as their parts. */
-    const replay = (envelopes: ReadonlyArray<Envelope.Envelope>, copies: Copies) =>
+    /**
+     * Everything one message held, each envelope with its fate. Divided ones appear as their parts. What has no fate yet
+     * when `ends` does stays where it was.
+     */
+    const replay = (
+      envelopes: ReadonlyArray<Envelope.Envelope>,
+      copies: Copies,
+      ends: Effect.Effect<void> = Effect.never
+    ) =>
       Effect.gen(function* () {
         const results: Array<readonly [Envelope.Envelope, Fate]> = []
         const unseen = new Set(envelopes.map(({ topic }) => topic).filter(topic => !partitionCounts.has(topic)))
@@ -309,8 +314,11 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             units.reduce((sum, unit) => sum + unit.recordCount, 0),
             now
           )
-          if (wait >= 1) yield* Effect.sleep(wait)
-          const fates = yield* send(units, copies)
+          const fates = new Map<Unit, Fate>()
+          yield* Effect.raceFirst(
+            Effect.zipRight(wait >= 1 ? Effect.sleep(wait) : Effect.void, send(units, fates, copies)),
+            ends
+          )
           for (const unit of units) {
             const fate = fates.get(unit) ?? { _tag: "Outage" }
             // Recreated, or changed in its partitions: look again before the next attempt.
@@ -692,7 +700,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       counters: () => counters,
       rate: () => pacer.rate,
       replay: envelopes =>
-        Effect.map(replay(envelopes, { elsewhere: 0, redelivered: 0 }), results =>
+        // No message is handed back here: whoever asked must hear what Kafka has.
+        Effect.map(replay(envelopes, { elsewhere: 0, redelivered: 0 }, cut.await), results =>
           results.flatMap(([envelope, fate]): ReadonlyArray<Remainder> => {
             if (fate._tag === "Delivered") {
               counters.redelivered += envelope.recordCount

@@ -19,6 +19,7 @@ import { envelopeOf } from "./support/SpoolProcess.ts"
 const directory = temporaryDirectory("spool")
 after(() => deleteDirectory(directory))
 let files = 0
+const MiB = 1024 * 1024
 const newPath = (): string => join(directory, `${files++}.db`)
 
 const outcomeOf = (outcome: Outcome): string => (outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
@@ -396,6 +397,47 @@ describe("SpoolDrainer", () => {
         assert.equal(h.spillway.status().spool?.drained.queue, 1)
         const [message] = h.dead()
         assert.equal(message?.attributes["spillway-attempts"], "3")
+      })
+    ))
+
+  it("keeps nothing in the spool that Kafka has taken, when a shutdown cuts a replay short", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const path = newPath()
+        const inSpool = Effect.scoped(
+          Effect.flatMap(Sqlite.make({ path, maxBytes: MiB }), spool =>
+            Effect.map(spool.oldest("events", { batches: 10, bytes: MiB, skip: new Set() }), entries =>
+              entries.map(({ envelope }) => RecordBatch.firstId(envelope.batch, "spillway-id"))
+            )
+          )
+        )
+        yield* Effect.scoped(
+          Effect.flatMap(Sqlite.make({ path, maxBytes: MiB }), spool =>
+            // Too large to be merged: one request each.
+            spool.put(["first", "second", "third"].map(id => envelopeOf([id], 70_000)))
+          )
+        )
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const h = yield* harness({ partitions: 1, writeTimeout: "4s", more: `spool: { path: "${path}" }` })
+            h.kafka.script({ _tag: "Deliver" }, { _tag: "Hang" })
+            yield* advanceUntil("the second request", () => h.kafka.calls.produce === 2)
+            let summary: Summary | undefined
+            yield* Effect.fork(
+              Effect.map(h.spillway.shutdown(10_000), done => {
+                summary = done
+              })
+            )
+            yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 2000 })
+            const { connections, spool } = h.spillway.status()
+            assert.deepEqual(inKafka(h), ["first"])
+            assert.deepEqual(spool?.drained, { kafka: 1, queue: 2 })
+            assert.deepEqual((yield* inQueue(h)).toSorted(), ["second", "third"])
+            // The attempt that was cut short may have been written.
+            assert.equal(connections[0]?.fallbacks[0]?.replay.unknown, 1)
+          })
+        )
+        assert.deepEqual(yield* inSpool, [])
       })
     ))
 

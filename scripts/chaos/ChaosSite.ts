@@ -2,7 +2,6 @@
  * Everything under test, and everything around it: three brokers and an SQS behind proxies, the service, the library, the
  * load and the witness.
  */
-import { type ChildProcess, spawn } from "node:child_process"
 import { appendFileSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
@@ -14,15 +13,18 @@ import { SqsProxy } from "../../src/testing/SqsProxy.ts"
 import type { Fault as KafkaFault } from "../../src/testing/TcpProxy.ts"
 import * as Elasticmq from "../../test/support/Elasticmq.ts"
 import { eventually } from "../../test/support/eventually.ts"
-import { guardProcess, releaseProcess } from "../../test/support/Guard.ts"
+import * as FakeMetadata from "../../test/support/FakeMetadata.ts"
 import * as Kafka from "../../test/support/Kafka.ts"
 import { freePort } from "../../test/support/ports.ts"
+import type { Fate } from "../quickstart/publishOverHttp.ts"
 import { ServiceProcess } from "../quickstart/ServiceProcess.ts"
 import { configuration, topics } from "./configuration.ts"
+import * as Fauxqs from "./fauxqs.ts"
 import { HttpLoad, Meter } from "./HttpLoad.ts"
-import { Ledger, Ledgers } from "./Ledger.ts"
+import { flag, Ledger, Ledgers } from "./Ledger.ts"
 import { LibraryProcess } from "./LibraryProcess.ts"
 import { QueueWitness } from "./QueueWitness.ts"
+import { recordsInSpool } from "./spoolFile.ts"
 import { Tally } from "./Tally.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -33,12 +35,14 @@ const partitions = 6
 const endDeadlineMs = 15_000
 
 export type RuntimeName = "bun" | "deno" | "binary"
+/** By signal, or by the service itself once EC2 says that the instance will go. */
+export type End = "SIGTERM" | "SIGKILL" | "spot notice"
 export type SqsName = "fauxqs" | "elasticmq"
 
 export interface SiteOptions {
   readonly runtime: RuntimeName
   readonly sqs: SqsName
-  /** For logs; kept when the run fails. */
+  /** For logs and spools; kept when the run fails. */
   readonly directory: string
 }
 
@@ -47,29 +51,6 @@ export const binary = join(root, "dist/spillway")
 const bin = (name: string): string => join(root, "node_modules/.bin", name)
 const scriptRuntime = (runtime: RuntimeName): ReadonlyArray<string> =>
   runtime === "deno" ? [bin("deno"), "run", "-A", "--no-check"] : [process.execPath]
-
-/** fauxqs in a process of its own; it ends with its standard input. */
-const startFauxqs = (): Promise<{ readonly endpoint: string; readonly stop: () => Promise<void> }> =>
-  new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(process.execPath, [join(root, "bench/sqsServer.ts")], {
-      detached: true,
-      stdio: ["pipe", "pipe", "inherit"]
-    })
-    const { pid } = child
-    if (pid !== undefined) guardProcess(pid)
-    const ended = new Promise<void>(done => {
-      child.once("close", () => {
-        if (pid !== undefined) releaseProcess(pid)
-        done()
-        reject(new Error("fauxqs ended"))
-      })
-    })
-    const stop = () => {
-      child.kill("SIGKILL")
-      return ended
-    }
-    child.stdout?.on("data", chunk => resolve({ endpoint: String(chunk).trim(), stop }))
-  })
 
 export class ChaosSite {
   readonly startedAt = performance.now()
@@ -86,7 +67,8 @@ export class ChaosSite {
   readonly sqs: SqsProxy
   /** Base URL of the SQS behind the proxy. */
   readonly sqsBehind: string
-  readonly #stopSqs: () => Promise<void>
+  readonly #behind: Fauxqs.SqsServer
+  readonly #metadata: FakeMetadata.FakeMetadata
   readonly #options: SiteOptions
   readonly #base: string
   readonly #serviceConfig: string
@@ -100,42 +82,58 @@ export class ChaosSite {
     options: SiteOptions,
     cluster: Kafka.KafkaCluster,
     sqs: SqsProxy,
-    behind: { readonly endpoint: string; readonly stop: () => Promise<void> },
+    behind: Fauxqs.SqsServer,
+    metadata: FakeMetadata.FakeMetadata,
     port: number
   ) {
     this.#options = options
     this.cluster = cluster
     this.sqs = sqs
     this.sqsBehind = behind.endpoint
-    this.#stopSqs = behind.stop
+    this.#behind = behind
+    this.#metadata = metadata
     this.#base = `http://127.0.0.1:${port}`
     this.#serviceConfig = join(options.directory, "service.yaml")
     this.witness = new QueueWitness(this.ledgers, line => this.log("sqs", line))
     sqs.onCall(call => this.witness.onCall(call))
     const places = { kafka: cluster.secure?.bootstrap ?? [], sqs: sqs.endpoint }
-    const ofService = configuration({ ...places, port, topics: [topics.service, topics.doomed] })
-    writeFileSync(this.#serviceConfig, ofService)
-    writeFileSync(this.libraryConfig, configuration({ ...places, port: 0, topics: [topics.library] }))
+    const ofService = {
+      ...places,
+      port,
+      topics: [topics.service, topics.doomed],
+      spool: this.spools.service,
+      metadata: metadata.endpoint
+    }
+    writeFileSync(this.#serviceConfig, configuration(ofService))
+    const ofLibrary = { ...places, port: 0, topics: [topics.library], spool: this.spools.library }
+    writeFileSync(this.libraryConfig, configuration(ofLibrary))
   }
 
   static async start(options: SiteOptions): Promise<ChaosSite> {
     mkdirSync(options.directory, { recursive: true })
-    const [cluster, behind] = await Promise.all([
+    const [cluster, behind, metadata] = await Promise.all([
       Kafka.start({
         brokers: 3,
         proxied: true,
         topics: Object.values(topics).map(name => ({ name, partitions }))
       }),
-      options.sqs === "elasticmq" ? Elasticmq.start() : startFauxqs()
+      options.sqs === "elasticmq" ? Elasticmq.start() : Fauxqs.start(),
+      FakeMetadata.start()
     ])
     const sqs = await SqsProxy.start({ upstream: behind.endpoint })
-    const site = new ChaosSite(options, cluster, sqs, behind, await freePort())
+    const site = new ChaosSite(options, cluster, sqs, behind, metadata, await freePort())
     await site.startService()
     return site
   }
 
   get libraryConfig(): string {
     return join(this.#options.directory, "library.yaml")
+  }
+
+  /** Files of the spools. */
+  get spools() {
+    const { directory } = this.#options
+    return { service: join(directory, "service-spool.db"), library: join(directory, "library-spool.db") }
   }
 
   log(file: string, line: string): void {
@@ -178,6 +176,17 @@ export class ChaosSite {
     await Promise.all([...this.#loads.map(load => load.stop()), this.#libraryProcess?.stopLoad()])
   }
 
+  /** One large record to the service, on top of its load. */
+  async flood(bytes: number): Promise<Fate> {
+    return (await this.#loads[0]?.sendLarge(bytes)) ?? "refused"
+  }
+
+  /** Records on disk only, of both; undefined while one of them does not say. */
+  async spooled(): Promise<number | undefined> {
+    const [service, library] = [(await this.status())?.spool, this.#libraryProcess?.status?.spool]
+    return service === undefined || library === undefined ? undefined : service.records + library.records
+  }
+
   async status(): Promise<Status | undefined> {
     const status = await this.#process?.status()
     if (status !== undefined) this.tally.observe(status)
@@ -193,14 +202,16 @@ export class ChaosSite {
   }
 
   /**
-   * What it had received and not settled when it is killed may be in Kafka and come again. An orderly end leaves nothing
-   * of the kind, and its counters say what was unknown: they are asked for to the last.
+   * What it had received and not settled when it is killed may be in Kafka and come again; so may what lay in the spool,
+   * unless there was nowhere to bring it (`cutOff`). An orderly end leaves nothing of the kind, and its counters say what
+   * was unknown: they are asked for to the last.
    */
-  async endService(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  async endService(how: End, cutOff = false): Promise<void> {
     const service = this.#process
     await this.status()
-    if (signal === "SIGKILL") {
+    if (how === "SIGKILL") {
       await service?.kill()
+      this.#lookIntoSpool(cutOff)
       return this.witness.ended([this.service, this.doomed])
     }
     let over = false
@@ -211,14 +222,29 @@ export class ChaosSite {
       }
     }
     const end = async () => {
+      const { data } = this.#metadata
+      const notice = { action: "terminate", time: new Date(Date.now() + 120_000).toISOString() }
+      if (how === "spot notice") data.set("spot/instance-action", JSON.stringify(notice))
       try {
-        return await service?.terminate(endDeadlineMs)
+        return await (how === "SIGTERM" ? service?.terminate(endDeadlineMs) : service?.ended(endDeadlineMs))
       } finally {
         over = true
+        data.clear()
       }
     }
     const [ended] = await Promise.all([end(), watch()])
     this.log("service", `ended with ${ended?.signal ?? `code ${ended?.code}`}`)
+    if (ended?.code !== 0) throw new Error(`the service did not end in order on ${how}\n${service?.tail()}`)
+  }
+
+  #lookIntoSpool(cutOff: boolean): void {
+    const records = recordsInSpool(this.spools.service)
+    this.log("service", `killed with ${records.length} records in the spool`)
+    for (const { error, id } of records) {
+      const found = this.ledgers.find(id)
+      if (error.startsWith("Unknown")) found?.ledger.mark(found.number, flag.unknown)
+      if (!cutOff) found?.ledger.mark(found.number, flag.held)
+    }
   }
 
   /** The fault begins now: finding its victim does not count. */
@@ -245,20 +271,23 @@ export class ChaosSite {
     })
   }
 
-  /** Nothing is wrong any more: every broker runs, every proxy passes, the service runs and reaches Kafka. */
+  /** Nothing is wrong any more: every broker runs, every proxy passes, and both say themselves that all is well. */
   async heal(deadlineMs: number): Promise<void> {
     await Promise.all([this.kafka({ _tag: "Pass" }), this.sqs.set({ _tag: "Pass" })])
     for (const broker of this.cluster.brokers) if (!broker.live) throw new Error(`broker ${broker.id} is not running`)
     await this.whole(deadlineMs)
     if (this.#process?.running !== true) throw new Error(`the service ended by itself\n${this.#process?.tail()}`)
     if (this.#libraryProcess?.running === false) throw new Error("the library's process ended by itself")
-    await eventually("the service to be well", deadlineMs, async () => {
-      const status = await this.status()
-      // What the last store into the queue met is only forgotten at the next one: degraded for that alone will do.
-      const closed = status?.connections.every(({ breaker }) => breaker.state === "closed")
-      if (closed === true && status?.health.readiness !== "refusing") return true
-      throw new Error(status?.health.reasons.join("; ") ?? "it does not answer")
-    })
+    const well = (who: string, status: () => Promise<Status | undefined> | Status | undefined) =>
+      eventually(`${who} to be well`, deadlineMs, async () => {
+        const health = (await status())?.health
+        if (health?.readiness === "accepting") return true
+        throw new Error(health?.reasons.join("; ") ?? "it does not answer")
+      })
+    await Promise.all([
+      well("the service", () => this.status()),
+      well("the library", () => this.#libraryProcess?.status)
+    ])
   }
 
   /** The end of both processes, in order. */
@@ -278,6 +307,6 @@ export class ChaosSite {
     clearTimeout(this.#poll)
     this.#libraryProcess?.kill()
     await this.#process?.kill()
-    await Promise.allSettled([this.cluster.stop(), this.sqs.stop(), this.#stopSqs()])
+    await Promise.allSettled([this.cluster.stop(), this.sqs.stop(), this.#behind.stop(), this.#metadata.close()])
   }
 }

@@ -2,17 +2,23 @@
  * Records over HTTP at a steady rate: single ones and NDJSON, in requests of ten.
  */
 import { Histogram } from "../../src/internal/histogram.ts"
-import { publishOverHttp } from "../quickstart/publishOverHttp.ts"
+import { type Fate, publishOverHttp } from "../quickstart/publishOverHttp.ts"
+import { promisedMs } from "./configuration.ts"
 import type { Ledger } from "./Ledger.ts"
 
 const perRequest = 10
 const mostRequests = 100
 const keys = 97
+const valueBytes = 100
+/** What the machine may add to a publish's budgets before it is called late, ms. */
+const slackMs = 1000
 
 /** Latencies and fates of one source, for the lines on the terminal and the result. */
 export class Meter {
   readonly publish = new Histogram()
   readonly counts: Record<string, number> = {}
+  /** Those that were durable later than the configuration promises. */
+  late = 0
   /** Since the last `lap`. */
   #lap: Record<string, number> = {}
   #worst = 0
@@ -22,6 +28,7 @@ export class Meter {
     this.#lap[fate] = (this.#lap[fate] ?? 0) + 1
     if (fate === "refused" || fate === "rejected") return
     this.publish.add(ms, 1)
+    if (ms > promisedMs + slackMs) this.late++
     this.#worst = Math.max(this.#worst, ms)
   }
 
@@ -77,21 +84,30 @@ export class HttpLoad {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  #track(work: Promise<void>): void {
-    const settled = work.catch((error: unknown) => {
-      this.#failure ??= error
-    })
+  /** One record more, of this size. */
+  async sendLarge(bytes: number): Promise<Fate> {
+    const [fate = "refused"] = await this.#send(1, bytes)
+    return fate
+  }
+
+  #track(work: Promise<unknown>): void {
+    const settled = work.then(
+      () => undefined,
+      (error: unknown) => {
+        this.#failure ??= error
+      }
+    )
     this.#open.add(settled)
     settled.then(() => this.#open.delete(settled))
   }
 
-  async #send(count: number): Promise<void> {
+  async #send(count: number, size = valueBytes): Promise<ReadonlyArray<Fate>> {
     const { ledger, log, meter, startedAt } = this.#options
     const at = performance.now()
     const numbers = Array.from({ length: count }, () => ledger.issue(at - startedAt))
     const [first = 0] = numbers
     const key = (number: number) => `key-${number % keys}`
-    const value = (number: number) => `{"number":${number},"text":"${"x".repeat(100)}"}`
+    const value = (number: number) => `{"number":${number},"text":"${"x".repeat(size)}"}`
     const results =
       count === 1
         ? await publishOverHttp(this.#url, 1, {
@@ -105,13 +121,14 @@ export class HttpLoad {
             headers: { "content-type": "application/x-ndjson" }
           })
     const ms = performance.now() - at
-    numbers.forEach((number, index) => {
+    return numbers.map((number, index) => {
       const result = results[index] ?? { fate: "refused" as const }
       ledger.answered(number, result, ms)
       meter.answered(result.fate, ms)
-      if (result.fate === "refused" || result.fate === "rejected") {
+      if (result.fate === "refused" || result.fate === "rejected" || ms > promisedMs + slackMs) {
         log(`${ledger.idOf(number)} ${result.fate} ${result.reason ?? ""} ${Math.round(ms)} ms`)
       }
+      return result.fate
     })
   }
 }

@@ -7,7 +7,7 @@ import type { PublishResult } from "../quickstart/publishOverHttp.ts"
 const fates = ["pending", "delivered", "diverted", "spooled", "rejected", "refused"] as const
 export type Standing = (typeof fates)[number]
 
-/** Seen by the witness in front of SQS, or by the readers at the end. */
+/** Seen by the witness in front of SQS, in the spool of a process that was killed, or by the readers at the end. */
 export const flag = {
   /** Stored in the fallback queue. */
   parked: 1,
@@ -19,11 +19,11 @@ export const flag = {
   receivedAgain: 8,
   /** What was left of a message was stored anew. */
   reparked: 16,
-  /** In the hands of a process that was ended. */
+  /** In the hands of a process that was killed: received, or in its spool while that could be drained. */
   held: 32,
   /** In the dead-letter queue. */
   dead: 64,
-  /** Still in the fallback queue at the end. */
+  /** Still in the fallback queue, or in a spool, at the end. */
   waiting: 128
 } as const
 

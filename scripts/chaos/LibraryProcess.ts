@@ -38,6 +38,7 @@ export class LibraryProcess {
   #answered = 0
   #issued = 0
   #running = true
+  #status: Status | undefined
 
   constructor(options: LibraryOptions) {
     const { configFile, ledger, log, meter, onStatus, rate, runtime, startedAt } = options
@@ -75,6 +76,7 @@ export class LibraryProcess {
           ledger.answered(number, { fate, partition, offset }, ms)
           meter.answered(fate, ms)
         }
+        this.#status = status
         onStatus(status)
       }
     })
@@ -82,6 +84,11 @@ export class LibraryProcess {
 
   get running(): boolean {
     return this.#running
+  }
+
+  /** As it last told; undefined until it has. */
+  get status(): Status | undefined {
+    return this.#status
   }
 
   /** Ends its load; resolves when every record has its answer. */

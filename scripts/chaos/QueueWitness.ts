@@ -28,16 +28,18 @@ export interface ParkedRecord {
   readonly error: string
 }
 
-/** Ids of the records in a message body, and why they were parked. */
-export const recordsIn = async (body: string): Promise<ReadonlyArray<ParkedRecord>> => {
-  const found: Array<ParkedRecord> = []
-  for (const { batch, lastError } of await Effect.runPromise(Envelope.fromBody(body))) {
-    for (const record of Either.getOrThrow(RecordBatch.records(batch))) {
-      found.push({ id: RecordBatch.idOf(record, "spillway-id") ?? "", error: lastError })
-    }
-  }
-  return found
-}
+/** Ids of the records in envelopes, and why they were parked. */
+export const recordsOf = (envelopes: ReadonlyArray<Envelope.Envelope>): ReadonlyArray<ParkedRecord> =>
+  envelopes.flatMap(({ batch, lastError }) =>
+    Either.getOrThrow(RecordBatch.records(batch)).map(record => ({
+      id: RecordBatch.idOf(record, "spillway-id") ?? "",
+      error: lastError
+    }))
+  )
+
+/** The same of a message body. */
+export const recordsIn = async (body: string): Promise<ReadonlyArray<ParkedRecord>> =>
+  recordsOf(await Effect.runPromise(Envelope.fromBody(body)))
 
 export class QueueWitness {
   /** `performance.now()` of the first store since it was last set to undefined. */

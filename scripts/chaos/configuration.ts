@@ -7,8 +7,9 @@ export const topics = { service: "chaos-http", doomed: "chaos-doomed", library: 
 /** The fallback queue of a topic; its dead-letter queue has `-dlq` behind it. */
 export const queueOf = (topic: string): string => `${topic}-parked`
 
-/** A `spool` section would go here: until there is one, records are refused while Kafka and SQS are both away. */
-const spool = ""
+/** What Kafka and the fallback queue may take of a publish, ms: behind them only the disk is left. */
+const budgetsMs = { kafka: 1000, queue: 1000 } as const
+export const promisedMs = budgetsMs.kafka + budgetsMs.queue
 
 const producer = (topic: string): string => `
     ${topic}:
@@ -20,8 +21,12 @@ export const configuration = (places: {
   readonly kafka: ReadonlyArray<string>
   readonly sqs: string
   readonly port: number
+  /** File of the spool. */
+  readonly spool: string
+  /** Of an instance metadata service; without it nobody gives notice. */
+  readonly metadata?: string
 }): string => `stream:
-  output:${places.topics.map(topic => `\n    ${topic}: { topic: ${topic}, write_timeout: 1s }`).join("")}
+  output:${places.topics.map(topic => `\n    ${topic}: { topic: ${topic}, write_timeout: ${budgetsMs.kafka}ms }`).join("")}
   producer:${places.topics.map(producer).join("")}
 
 kafka:
@@ -36,5 +41,8 @@ cloud:
 
 breaker: { open_min: 500ms, open_max: 2s }
 http: { port: ${places.port} }
-shutdown: { budget: 10s }
-${spool}`
+shutdown:
+  budget: 10s
+  spot: ${places.metadata === undefined ? "{ enabled: false }" : `{ enabled: true, endpoint: "${places.metadata}", interval: 200ms, budget: 10s }`}
+spool: { path: ${JSON.stringify(places.spool)}, max_bytes: 4MiB, queue_timeout: ${budgetsMs.queue}ms }
+`

@@ -3,8 +3,9 @@
  */
 
 import type { Fault as SqsFault } from "../../src/testing/SqsProxy.ts"
+import { eventually } from "../../test/support/eventually.ts"
 import { runKafkaTool } from "../../test/support/Java.ts"
-import type { ChaosSite } from "./ChaosSite.ts"
+import type { ChaosSite, End } from "./ChaosSite.ts"
 import { topics } from "./configuration.ts"
 import type { FaultName, Step } from "./schedule.ts"
 
@@ -14,6 +15,9 @@ const pass = { _tag: "Pass" } as const
 const refuse = { _tag: "Refuse" } as const
 const mostPartitions = 30
 const wholeDeadlineMs = 60_000
+/** For something to lie in the spool, for it to be full, or to be drained. */
+const spoolDeadlineMs = 30_000
+const floodBytes = 64 * 1024
 
 /** Those after which records must be durable elsewhere at once; others come slowly, or take SQS away as well. */
 export const abrupt: ReadonlySet<FaultName> = new Set([
@@ -76,15 +80,16 @@ const sqs: (fault: SqsFault, operations?: ReadonlyArray<string>) => Run = (fault
   await site.sqs.set(pass)
 }
 
-const restarted: (signal: "SIGTERM" | "SIGKILL", outage: boolean) => Run = (signal, outage) => async (site, step) => {
-  if (outage) {
+const restarted: (how: End, outage: (step: Step) => boolean) => Run = (how, outage) => async (site, step) => {
+  const inOutage = outage(step)
+  if (inOutage) {
     await site.kafka(refuse)
     await lasting(step.holdMs / 2)
   }
-  await site.endService(signal)
+  await site.endService(how)
   await lasting(500)
   await site.startService()
-  if (outage) {
+  if (inOutage) {
     await lasting(step.holdMs / 2)
     await site.kafka(pass)
   }
@@ -117,11 +122,69 @@ const deleteTopic: Run = async (site, { holdMs }) => {
   site.doomed.excusedBelow = site.doomed.count
 }
 
-const bothDown: Run = async (site, { holdMs }) => {
-  await Promise.all([site.kafka(refuse), site.sqs.set(refuse)])
-  await lasting(holdMs)
-  await Promise.all([site.kafka(pass), site.sqs.set(pass)])
+const both = (site: ChaosSite, fault: typeof refuse | typeof pass) =>
+  Promise.all([site.kafka(fault), site.sqs.set(fault)])
+
+/** Kafka and SQS are away, and the service has something in its spool. */
+const spooling = async (site: ChaosSite): Promise<void> => {
+  await both(site, refuse)
+  await eventually("something in the service's spool", spoolDeadlineMs, async () =>
+    ((await site.status())?.spool?.records ?? 0) > 0 ? true : undefined
+  )
 }
+
+const bothDown: Run = async (site, { holdMs }) => {
+  await spooling(site)
+  await lasting(holdMs)
+  await both(site, pass)
+}
+
+/** It starts and goes on with neither. */
+const endedSpooling: (how: End) => Run =
+  how =>
+  async (site, { holdMs }) => {
+    await spooling(site)
+    await lasting(holdMs / 2)
+    await site.endService(how, true)
+    await site.startService()
+    await lasting(holdMs / 2)
+    await both(site, pass)
+  }
+
+/** Its end comes while the spool's records are on their way to wherever they can go: Kafka, or at first SQS alone. */
+const endedDraining: (how: End) => Run =
+  how =>
+  async (site, { all, holdMs }) => {
+    await spooling(site)
+    await lasting(holdMs)
+    const drained = async () => {
+      const spool = (await site.status())?.spool
+      return spool === undefined ? 0 : spool.drained.kafka + spool.drained.queue
+    }
+    const before = await drained()
+    await site.sqs.set(pass)
+    if (all) await site.kafka(pass)
+    const begun = async () => ((await drained()) > before ? true : undefined)
+    await eventually("the spool to be drained", spoolDeadlineMs, begun, { everyMs: 5 })
+    await site.endService(how)
+    await site.startService()
+    await site.kafka(pass)
+  }
+
+/** What finds no room is refused; what was taken is there. */
+const spoolFull: Run = async (site, { holdMs }) => {
+  await spooling(site)
+  await eventually("the spool to be full", spoolDeadlineMs, async () => {
+    const fates = await Promise.all([1, 2, 3, 4].map(() => site.flood(floodBytes)))
+    const spool = (await site.status())?.spool
+    return fates.includes("refused") && spool !== undefined && spool.bytes > spool.maxBytes / 2 ? true : undefined
+  })
+  await lasting(holdMs)
+  await both(site, pass)
+}
+
+const never = () => false
+const always = () => true
 
 export const faults: Readonly<Record<FaultName, Run>> = {
   "broker-kill": killed(async (_, { broker }) => [broker]),
@@ -152,10 +215,16 @@ export const faults: Readonly<Record<FaultName, Run>> = {
   "sqs-lost-replies": sqs({ _tag: "LoseReply", every: 2 }, ["SendMessageBatch", "DeleteMessage"]),
   "sqs-wrong-checksums": sqs({ _tag: "CorruptMd5" }),
   "both-down": bothDown,
-  "service-restart": restarted("SIGTERM", false),
-  "service-restart-in-outage": restarted("SIGTERM", true),
-  "service-kill": restarted("SIGKILL", false),
-  "service-kill-in-outage": restarted("SIGKILL", true),
+  "service-restart": restarted("SIGTERM", never),
+  "service-restart-in-outage": restarted("SIGTERM", always),
+  "service-kill": restarted("SIGKILL", never),
+  "service-kill-in-outage": restarted("SIGKILL", always),
+  "service-kill-while-spooling": endedSpooling("SIGKILL"),
+  "service-kill-while-draining": endedDraining("SIGKILL"),
+  "service-restart-while-spooling": endedSpooling("SIGTERM"),
+  "service-restart-while-draining": endedDraining("SIGTERM"),
+  "spool-full": spoolFull,
+  "spot-notice": restarted("spot notice", ({ all }) => all),
   "partitions-added": addPartitions,
   "topic-deleted": deleteTopic
 }

@@ -3,7 +3,7 @@
  */
 import { type Random, seeded } from "./random.ts"
 
-/** A new fault is a name here and what it does in `faults.ts`. A spot notice would be one of the service's. */
+/** A new fault is a name here and what it does in `faults.ts`. */
 export const faultNames = [
   "broker-kill",
   "broker-freeze",
@@ -30,6 +30,12 @@ export const faultNames = [
   "service-restart-in-outage",
   "service-kill",
   "service-kill-in-outage",
+  "service-kill-while-spooling",
+  "service-kill-while-draining",
+  "service-restart-while-spooling",
+  "service-restart-while-draining",
+  "spool-full",
+  "spot-notice",
   "partitions-added",
   "topic-deleted"
 ] as const

@@ -9,6 +9,7 @@ import { queueOf, topics } from "./configuration.ts"
 import { type Judgement, judge } from "./judge.ts"
 import { flag, type Ledger } from "./Ledger.ts"
 import { recordsIn } from "./QueueWitness.ts"
+import { recordsInSpool } from "./spoolFile.ts"
 
 export interface Verdict extends Judgement {
   /** Delivered records of the library that are not in the order they were offered in. */
@@ -92,6 +93,12 @@ export const reach = async (site: ChaosSite): Promise<Verdict> => {
   for (const topic of Object.values(topics)) {
     await readQueue(site, queueOf(topic), flag.waiting)
     await readQueue(site, `${queueOf(topic)}-dlq`, flag.dead)
+  }
+  for (const path of Object.values(site.spools)) {
+    for (const { id } of recordsInSpool(path)) {
+      const found = site.ledgers.find(id)
+      found?.ledger.mark(found.number, flag.waiting)
+    }
   }
   const order = []
   for (const ledger of site.ledgers.all) order.push(await readTopic(site, ledger))

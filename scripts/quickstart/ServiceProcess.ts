@@ -127,8 +127,13 @@ export class ServiceProcess {
   /** SIGTERM, as a platform would. Fails when it is not over within `deadlineMs`. */
   async terminate(deadlineMs: number): Promise<Ended> {
     this.#signal("SIGTERM")
+    return this.ended(deadlineMs)
+  }
+
+  /** Its end, which something else has brought about. Fails when it is not over within `deadlineMs`. */
+  ended(deadlineMs: number): Promise<Ended> {
     return within(this.#ended, deadlineMs, () => {
-      throw new Error(`the service is still running ${deadlineMs} ms after SIGTERM\n${this.tail()}`)
+      throw new Error(`the service is still running after ${deadlineMs} ms\n${this.tail()}`)
     })
   }
 

@@ -7,7 +7,7 @@ import { root } from "../support/RunningService.ts"
 
 const seed = 20
 const runtime = "Deno" in globalThis ? "deno" : "bun"
-const faults = ["broker-kill", "kafka-lost-acks", "sqs-failed-entries", "service-kill-in-outage"]
+const faults = ["kafka-lost-acks", "sqs-failed-entries", "service-kill-while-spooling", "spot-notice"]
 
 /** What a run says: its story, and its last line. */
 const chaos = (args: ReadonlyArray<string>) =>
@@ -36,11 +36,11 @@ const chaos = (args: ReadonlyArray<string>) =>
 
 it("loses nothing in a minute of chaos, and explains each duplicate", { timeout: 240_000 }, async () => {
   const chosen = ["--seed", String(seed), "--faults", faults.join(",")]
-  const { code, result, story } = await chaos([...chosen, "--minutes", "0.5", "--runtime", runtime, "--json"])
+  const { code, result, story } = await chaos([...chosen, "--minutes", "0.6", "--runtime", runtime, "--json"])
   assert.equal(code, 0, story + result)
   const told = JSON.parse(result)
   assert.equal(told.lost, 0)
   assert.equal(told.unexplainedDuplicates, 0)
-  assert.ok(told.delivered > 0 && told.diverted > 0, result)
+  assert.ok(told.delivered > 0 && told.diverted > 0 && told.spooled > 0, result)
   assert.ok(Object.keys(told.faults).length >= 3, result)
 })

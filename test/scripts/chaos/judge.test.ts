@@ -3,7 +3,7 @@ import { describe, it } from "node:test"
 import { judge } from "../../../scripts/chaos/judge.ts"
 import { flag, Ledger, Ledgers, type Standing } from "../../../scripts/chaos/Ledger.ts"
 
-const nothing = { divertedUnknown: 0, replayUnknown: 0 }
+const nothing = { divertedUnknown: 0, replayUnknown: 0, storedTwice: 0 }
 
 /** A ledger with one record. */
 const one = (fate: Exclude<Standing, "pending">, copies: number, ...flags: ReadonlyArray<number>): Ledger => {
@@ -44,12 +44,17 @@ describe("the judgement", () => {
     assert.equal(lost.length, 1)
   })
 
-  it("explains a copy by what was seen of the record", () => {
+  it("explains one copy by each thing that was seen of the record", () => {
     for (const bit of [flag.unknown, flag.storedTwice, flag.held]) {
-      const { duplicated, unexplained } = judge([one("diverted", 3, flag.parked, bit)], nothing)
-      assert.equal(duplicated, 2)
+      const { duplicated, unexplained } = judge([one("diverted", 2, flag.parked, bit)], nothing)
+      assert.equal(duplicated, 1)
       assert.equal(unexplained.length, 0)
+      assert.equal(judge([one("diverted", 3, flag.parked, bit)], nothing).unexplained.length, 1)
     }
+    assert.equal(judge([one("diverted", 3, flag.parked, flag.unknown, flag.held)], nothing).unexplained.length, 0)
+    const stored = one("diverted", 3, flag.parked, flag.storedTwice)
+    assert.equal(judge([stored], { ...nothing, storedTwice: 2 }).unexplained.length, 0)
+    assert.equal(judge([stored], { ...nothing, storedTwice: 1 }).unexplained.length, 1)
   })
 
   it("explains by the counters no more than they counted", () => {
@@ -62,14 +67,39 @@ describe("the judgement", () => {
     // It was parked as unknown, and came back more than once besides.
     assert.equal(judge([again()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 0)
     assert.equal(judge([again(), retried()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
-    assert.equal(judge([again(), again()], { divertedUnknown: 1, replayUnknown: 1 }).unexplained.length, 0)
+    assert.equal(judge([again(), again()], { ...nothing, divertedUnknown: 1, replayUnknown: 1 }).unexplained.length, 0)
     // Those records of the counter that were seen have used it up.
     const seen = one("diverted", 1, flag.parked, flag.unknown)
     assert.equal(judge([seen, retried()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
   })
 
-  it("explains no copy of a record that was never parked, whatever the counters say", () => {
-    const counters = { divertedUnknown: 100, replayUnknown: 100 }
+  it("explains each copy of a record by one count", () => {
+    const thrice = one("diverted", 3, flag.parked)
+    assert.equal(judge([thrice], { ...nothing, divertedUnknown: 2 }).unexplained.length, 0)
+    assert.equal(judge([thrice], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
+  })
+
+  it("explains copies out of the spool, which no witness sees, by the counters", () => {
+    const spooled = () => one("spooled", 2)
+    assert.equal(judge([spooled()], nothing).unexplained.length, 1)
+    assert.equal(judge([spooled(), spooled()], { ...nothing, divertedUnknown: 1 }).unexplained.length, 1)
+    assert.equal(
+      judge([spooled(), spooled()], { ...nothing, replayUnknown: 1, divertedUnknown: 1 }).unexplained.length,
+      0
+    )
+    // What was never in the queue cannot be there twice.
+    assert.equal(judge([spooled()], { ...nothing, storedTwice: 1 }).unexplained.length, 1)
+    const also = () => one("spooled", 2, flag.parked)
+    assert.equal(judge([also()], { ...nothing, storedTwice: 1 }).unexplained.length, 0)
+    assert.equal(judge([also(), spooled()], { ...nothing, storedTwice: 1, replayUnknown: 1 }).unexplained.length, 0)
+    assert.equal(judge([one("diverted", 2, flag.parked)], { ...nothing, storedTwice: 1 }).unexplained.length, 1)
+    // The answer was lost with the process; the record may have been spooled.
+    assert.equal(judge([one("refused", 2)], { ...nothing, divertedUnknown: 1 }).unexplained.length, 0)
+    assert.equal(judge([one("refused", 2)], nothing).unexplained.length, 1)
+  })
+
+  it("explains no copy of a record that was delivered and never parked, whatever the counters say", () => {
+    const counters = { divertedUnknown: 100, replayUnknown: 100, storedTwice: 100 }
     assert.equal(judge([one("delivered", 2)], counters).unexplained.length, 1)
   })
 })
