@@ -91,7 +91,16 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
   let forced: "open" | "closed" | undefined
 
   const announce = (scope: string, state: State, reason: string) => {
-    for (const listener of listeners) listener(scope, state, reason)
+    for (const listener of listeners) {
+      try {
+        listener(scope, state, reason)
+      } catch (cause) {
+        // Whoever caused the change holds a batch whose callers must be told; the fault is shown where uncaught ones go.
+        queueMicrotask(() => {
+          throw cause
+        })
+      }
+    }
   }
   const wake = (sleepers: Set<() => void>) => {
     for (const resume of Array.from(sleepers)) resume()

@@ -172,12 +172,14 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         const startedAt = now()
         if (startedAt >= breaker.openUntil) breaker.halfOpen(startedAt)
         const permit = breaker.acquire(startedAt)
-        if (permit === undefined) {
+        // At the end, without a spool, there is nobody else and no later.
+        const last = spool === undefined && deadline?.at() !== undefined
+        if (permit === undefined && !last) {
           const message = `circuit breaker ${breaker.state}: ${breaker.reason}`
           return Effect.succeed(parcels.map(parcel => [wholly(parcel, "Unavailable", message)]))
         }
         const settle = (result: "success" | "failure" | "ignored", why: string) =>
-          breaker.settle(permit, result, now() - startedAt, now(), why)
+          permit === undefined ? undefined : breaker.settle(permit, result, now() - startedAt, now(), why)
         return park(parcels, delayMs, waitedMs).pipe(
           Effect.tap(unstored =>
             Effect.sync(() => {

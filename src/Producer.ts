@@ -118,9 +118,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const accepted = makeSignal()
     let woken = false
     const wake = () => {
+      // Also while a turn is pending: the sweeper may have looked, and gone back to sleep, before this record came.
+      accepted.notify()
       if (woken) return
       woken = true
-      accepted.notify()
       // One turn of the event loop: everything offered meanwhile goes in the same batch.
       setImmediate(() => {
         woken = false

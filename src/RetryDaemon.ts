@@ -20,7 +20,7 @@ import { discard } from "./internal/claims.ts"
 import { type Unmarshaller, unmarshal } from "./internal/gosoline.ts"
 import { isDivisible } from "./internal/kafkaErrors.ts"
 import { Pacer } from "./internal/pacer.ts"
-import { makePark } from "./internal/park.ts"
+import { makePark, type Unstored } from "./internal/park.ts"
 import { type Balancer, Partitioner } from "./internal/partitioner.ts"
 import { divide, rounds, type Unit } from "./internal/replayUnits.ts"
 import { makeSignal } from "./internal/signal.ts"
@@ -346,6 +346,16 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         return results
       })
 
+    /**
+     * The same for envelopes that lie in no message: nothing is handed back, so whoever asked hears at the cut what Kafka
+     * has. Interrupted, they do not.
+     */
+    const replayLoose = (envelopes: ReadonlyArray<Envelope.Envelope>) =>
+      Effect.suspend(() => {
+        const copies: Copies = { elsewhere: 0, redelivered: 0 }
+        return Effect.onError(replay(envelopes, copies, cut.await), () => comesBack(copies))
+      })
+
     const bury = (envelope: Envelope.Envelope, error: KafkaError, reason: string) =>
       Effect.tap(
         deadLetters.put(envelope, firstIdOf(envelope), { reason, errorClass: error.class, message: error.message }),
@@ -366,8 +376,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           const missing = unstored.flat().reduce((sum, { count }) => sum + count, 0)
           const stored = recordsOf(envelopes) - missing
           if (missing === 0) counters.reparked += stored
-          // Those are in the queue twice now.
-          else counters.unknown += stored
+          // Those are in the queue twice now, and those without an answer may be.
+          else counters.unknown += stored + unheardOf(unstored.flat())
           return missing === 0
         }
       )
@@ -389,7 +399,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       })
 
     /** Gives records another place. From its begin on they may be there; `placed` says whether they are. */
-    const place = <A, E>(
+    const place = <A, E extends { readonly reason: string }>(
       copies: Copies,
       records: number,
       work: Effect.Effect<A, E>,
@@ -401,7 +411,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         })
       return Effect.zipRight(add(records), work).pipe(
         Effect.tap(answer => (placed(answer) ? Effect.void : add(-records))),
-        Effect.tapError(() => add(-records))
+        Effect.tapError(({ reason }) => (reason === "Unknown" ? Effect.void : add(-records)))
       )
     }
 
@@ -700,8 +710,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       counters: () => counters,
       rate: () => pacer.rate,
       replay: envelopes =>
-        // No message is handed back here: whoever asked must hear what Kafka has.
-        Effect.map(replay(envelopes, { elsewhere: 0, redelivered: 0 }, cut.await), results =>
+        Effect.map(replayLoose(envelopes), results =>
           results.flatMap(([envelope, fate]): ReadonlyArray<Remainder> => {
             if (fate._tag === "Delivered") {
               counters.redelivered += envelope.recordCount
@@ -742,6 +751,10 @@ const attempted = (envelope: Envelope.Envelope, error: KafkaError): Envelope.Env
 
 const recordsOf = (envelopes: ReadonlyArray<Envelope.Envelope>): number =>
   envelopes.reduce((sum, { recordCount }) => sum + recordCount, 0)
+
+/** Records that may be in the queue although they are not known to be. */
+const unheardOf = (unstored: ReadonlyArray<Unstored>): number =>
+  unstored.reduce((sum, { count, error }) => sum + (error.reason === "Unknown" ? count : 0), 0)
 
 /** Pause before a batch is tried again within one attempt's budget, ms. */
 const retryPauseMs = 50

@@ -160,7 +160,9 @@ export const once = (options: Options): Effect.Effect<(budgetMs: number) => Effe
       Effect.suspend(() => {
         if (started) return Deferred.await(done)
         started = true
-        return Effect.zipRight(Deferred.complete(done, Effect.tap(run(options, budgetMs), log)), Deferred.await(done))
+        // A fiber of its own: whoever stops waiting for the end does not stop it.
+        const end = Effect.forkDaemon(Deferred.complete(done, Effect.tap(run(options, budgetMs), log)))
+        return Effect.zipRight(end, Deferred.await(done))
       })
   })
 

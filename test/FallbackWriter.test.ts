@@ -1,13 +1,16 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as MemoryClaims from "../src/ClaimCheck/Memory.ts"
 import * as Envelope from "../src/Envelope.ts"
 import * as MemoryQueue from "../src/FallbackQueue/Memory.ts"
 import * as FallbackWriter from "../src/FallbackWriter.ts"
+import { makeDeadline } from "../src/internal/deadline.ts"
 import { makePark, type Unstored } from "../src/internal/park.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
@@ -152,6 +155,30 @@ describe("park", () => {
           [[0, 5]]
         )
         assert.deepEqual(yield* queue.messages, [])
+      })
+    ))
+})
+
+describe("park with a deadline", () => {
+  it("answers at its deadline in the middle of an upload, whatever the upload has yet to clean up", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const queue = MemoryQueue.make({ maximumMessageBytes: 262_144 })
+        const deadline = makeDeadline()
+        const slowly = Effect.onInterrupt(Effect.never, () => Effect.sleep(4000))
+        const claims = { ...MemoryClaims.make(), put: () => slowly }
+        const park = makePark({ queue, claims, budgetMs: 20_000, deadline })
+        const parcels = [{ envelope: envelopeOf([{ value: noise(400_000, 1) }]), firstId: "id" }]
+        let unstored: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
+        yield* Effect.fork(
+          Effect.map(park(parcels, 0), result => {
+            unstored = result
+          })
+        )
+        yield* advance(1000)
+        deadline.set((yield* Clock.currentTimeMillis) + 500)
+        yield* advanceUntil("the answer", () => unstored !== undefined, { withinMs: 600 })
+        assert.equal(unstored?.[0]?.[0]?.count, 1)
       })
     ))
 })

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { Outcome } from "../src/Receipt.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
@@ -107,6 +108,114 @@ describe("once found, kept away", () => {
         kafka.reachable(true)
         yield* advanceUntil("the replay", () => parked().length === 0, { withinMs: 200_000, stepMs: 100 })
         assert.equal(kafka.stored().length, 160)
+      })
+    ))
+
+  it("a record offered while a turn is pending has its deadline watched", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const more = "breaker: { consecutive_failures: 1000, minimum_volume: 1000 }"
+        const { spillway } = yield* harness({ unreachable: true, more })
+        yield* advance(40)
+        const told: Array<string> = []
+        // Wakes the loops although there is no record; whoever watches deadlines looks, and goes back to sleep.
+        yield* spillway.drain
+        for (let i = 0; i < 50; i++) yield* Effect.promise(() => Promise.resolve())
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advanceUntil("the diversion", () => told.length === 1, { withinMs: 1500 })
+        assert.deepEqual(told, ["diverted"])
+      })
+    ))
+
+  it("a breaker's listener that throws costs no record its outcome", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const faults: Array<unknown> = []
+        const real = globalThis.queueMicrotask
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            globalThis.queueMicrotask = task =>
+              real(() => {
+                try {
+                  task()
+                } catch (fault) {
+                  faults.push(fault)
+                }
+              })
+          }),
+          () =>
+            Effect.sync(() => {
+              globalThis.queueMicrotask = real
+            })
+        )
+        const { kafka, spillway } = yield* harness()
+        yield* advance(40)
+        const thrown = new Error("a listener's")
+        spillway.onBreakerChange(() => {
+          throw thrown
+        })
+        kafka.always({ _tag: "Hang" })
+        const told: Array<string> = []
+        for (let round = 0; round < 3; round++) {
+          for (let partition = 0; partition < 3; partition++) {
+            spillway.offer({ topic: "events", value: "v", partition }, outcome => told.push(outcomeOf(outcome)))
+          }
+          yield* advance(300)
+        }
+        yield* advanceUntil("all outcomes", () => told.length === 9, { withinMs: 5000 })
+        assert.deepEqual(new Set(told), new Set(["diverted"]))
+        assert.equal(faults[0], thrown)
+      })
+    ))
+
+  it("a caller that offers again whenever it is refused does not stop the process", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ more: "buffer: { max_records: 10, max_wait: 0s }" })
+        yield* advance(40)
+        kafka.script({ _tag: "Delay", ms: 300 })
+        let delivered = 0
+        let refused = 0
+        let turned = false
+        let others = false
+        const offer = () =>
+          spillway.offer({ topic: "events", key: `k${delivered}`, value: "v" }, outcome => {
+            if (outcome._tag === "Receipt") return void delivered++
+            if (refused++ === 0)
+              setImmediate(() => {
+                turned = true
+              })
+            // Nothing but this bound would end the test where others never have their turn.
+            if (refused === 50) others = turned
+            else offer()
+          })
+        for (let i = 0; i < 11; i++) offer()
+        yield* advanceUntil("the delivery", () => delivered === 10 && refused === 50, { withinMs: 2000 })
+        assert.ok(others)
+      })
+    ))
+
+  it("a shutdown goes on when whoever waits for it is interrupted", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness()
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        const told: Array<string> = []
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advance(40)
+        const first = yield* Effect.fork(spillway.shutdown(10_000))
+        yield* advance(40)
+        yield* Fiber.interrupt(first)
+        let complete: boolean | undefined
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), summary => {
+            complete = summary.complete
+          })
+        )
+        yield* advanceUntil("the shutdown", () => complete !== undefined, { withinMs: 10_000 })
+        assert.equal(complete, true)
+        assert.deepEqual(told, ["diverted"])
       })
     ))
 })

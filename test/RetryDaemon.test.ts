@@ -250,4 +250,49 @@ describe("RetryDaemon", () => {
         yield* advanceUntil("the replay", () => h.kafka.stored().length === 3, { withinMs: 300_000, stepMs: 200 })
       })
     ))
+
+  it("counts the copies that SQS made of what was stored anew, also when its last answer is lost", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const h = yield* harness({ partitions: 2, retry: "after: 1s, visibility_timeout: 60s" })
+        yield* advance(40)
+        h.kafka.always({ _tag: "Refuse" })
+        h.kafka.reachable(false)
+        let told = 0
+        for (let i = 0; i < 20; i++)
+          h.spillway.offer({ topic: "events", partition: i % 2, value: "v" }, () => {
+            told++
+          })
+        yield* advanceUntil("the diversion", () => told === 20)
+        // Partition 0 is delivered, and partition 1 is stored anew, for as long as one message is worth it.
+        h.kafka.always({ _tag: "Partial", code: 19, partitions: [1] })
+        h.queue.script("send", ...Array.from({ length: 14 }, () => ({ _tag: "LoseReply" }) as const))
+        h.kafka.reachable(true)
+        const { send } = h.queue.calls
+        yield* advanceUntil("the stores", () => h.queue.calls.send >= send + 15, { stepMs: 100 })
+        yield* heal(h)
+        yield* advanceUntil("the replay", () => parked(h).length === 0, { stepMs: 200, withinMs: 600_000 })
+        const copies = h.kafka.stored().length - 20
+        assert.ok(copies > 100, String(copies))
+        assert.equal(h.spillway.status().connections[0]?.fallbacks[0]?.replay.unknown, copies)
+      })
+    ))
+
+  it("counts a dead letter as a possible copy when the answer to it is lost", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const h = yield* harness({ partitions: 1, retry: "after: 1s, visibility_timeout: 5s" })
+        yield* advance(40)
+        yield* park(h, 3)
+        h.kafka.always({ _tag: "Fail", code: 44 })
+        h.kafka.reachable(true)
+        h.deadLetters.script("send", { _tag: "LoseReply" })
+        yield* advanceUntil("the dead letters", () => parked(h).length === 0, { stepMs: 100 })
+        const dead = h.dead().reduce((sum, { attributes }) => sum + Number(attributes["spillway-records"]), 0)
+        assert.ok(dead > 3, String(dead))
+        const { accounting, connections } = h.spillway.status()
+        assert.equal(accounting.deadLettered, 3)
+        assert.equal(connections[0]?.fallbacks[0]?.replay.unknown, dead - 3)
+      })
+    ))
 })

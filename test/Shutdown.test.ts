@@ -234,4 +234,34 @@ describe("Shutdown", () => {
         assert.equal(spillway.status().connections[0]?.fallbacks[0]?.replay.unknown, 1)
       })
     ))
+
+  it("tries SQS once more although its breaker is open, when there is no spool", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, queue, spillway } = yield* harness({ more: "breaker: { open_min: 30s, open_max: 60s }" })
+        yield* advance(40)
+        kafka.always({ _tag: "Refuse" })
+        kafka.reachable(false)
+        queue.setDown("Throttled")
+        const told: Array<string> = []
+        const offer = () =>
+          spillway.offer({ topic: "events", value: "v" }, outcome =>
+            told.push(outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
+          )
+        offer()
+        yield* advanceUntil("the refusal", () => told.length === 1)
+        assert.equal(spillway.status().connections[0]?.fallbacks[0]?.writer.breaker, "open")
+        queue.setDown(undefined)
+        offer()
+        let summary: Summary | undefined
+        yield* Effect.fork(
+          Effect.map(spillway.shutdown(10_000), done => {
+            summary = done
+          })
+        )
+        yield* advanceUntil("the shutdown", () => summary !== undefined, { withinMs: 10_000 })
+        assert.deepEqual(told, ["FallbackUnavailable", "diverted"])
+        assert.equal(summary?.complete, true)
+      })
+    ))
 })

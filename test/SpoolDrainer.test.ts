@@ -456,4 +456,34 @@ describe("SpoolDrainer", () => {
         assert.equal(h.spillway.status().spool?.fault, "")
       })
     ))
+
+  it("counts what Kafka has and the spool keeps when it is interrupted in the middle of a replay", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const output = "batch_bytes: 100KiB"
+        const more = "shutdown: { budget: 6s }"
+        const h = yield* Scope.extend(outage(newPath(), { partitions: 1, writeTimeout: "2s", output, more }), scope)
+        const told: Array<string> = []
+        // Batches too large to be merged: each is a request of its own.
+        offer(h, told, ["a", "b", "c"], 90_000)
+        yield* advanceUntil("the spool", () => told.length === 3)
+        assert.deepEqual(told, ["spooled", "spooled", "spooled"])
+        // The first closes the breaker; the others are one load.
+        h.kafka.script({ _tag: "Deliver" }, { _tag: "Deliver" })
+        h.kafka.always({ _tag: "Hang" })
+        h.kafka.reachable(true)
+        yield* advanceUntil("the first two of them", () => inKafka(h).length === 2)
+        yield* advance(40)
+        let closed = false
+        const end = Effect.sync(() => {
+          closed = true
+        })
+        yield* Effect.fork(Effect.ensuring(Scope.close(scope, Exit.void), end))
+        yield* advanceUntil("the end", () => closed, { withinMs: 30_000 })
+        const { accounting, connections } = h.spillway.status()
+        assert.equal(accounting.redelivered, 1)
+        assert.equal(connections[0]?.fallbacks[0]?.replay.unknown, 2)
+      })
+    ))
 })

@@ -534,7 +534,8 @@ export class Accumulator {
   }
 
   #admitWaiting(): void {
-    while (this.waiting > 0 && !this.#full) {
+    // A callback may offer again: what comes now has its turn the next time, or this might never end.
+    for (let most = this.waiting; most > 0 && !this.#full; most--) {
       const next = this.#waiting[this.#waitingFrom++]
       const topic = next === undefined ? undefined : this.#topics.get(next.record.topic)
       if (next !== undefined && topic !== undefined) this.#admit(topic, next.record, next.callback)
@@ -543,7 +544,7 @@ export class Accumulator {
   }
 
   #expireWaiting(now: number): void {
-    while (this.waiting > 0) {
+    for (let most = this.waiting; most > 0; most--) {
       const next = this.#waiting[this.#waitingFrom]
       if (next === undefined || next.until > now) break
       this.#waitingFrom++

@@ -121,7 +121,11 @@ export const makePark = (options: ParkOptions): Park => {
   const beforeDeadline = <A>(work: Effect.Effect<A>): Effect.Effect<A | FallbackQueueError> =>
     deadline === undefined
       ? work
-      : Effect.raceFirst(work, Effect.as(deadline.reached, outOfTime(queue.name, "SendMessageBatch", "Unknown")))
+      : // Disconnected: what is left of an upload is removed while those who wait for an answer already have it.
+        Effect.raceFirst(
+          Effect.disconnect(work),
+          Effect.as(deadline.reached, outOfTime(queue.name, "SendMessageBatch", "Unknown"))
+        )
 
   const storeCall = (entries: ReadonlyArray<QueueEntry & { readonly recordCount: number }>, endsAt: () => number) =>
     Effect.gen(function* () {

@@ -30,6 +30,17 @@ describe("rules", () => {
       "spool.queue_timeout",
       /^with write_timeout of output example_output \(1s\) it must fit shutdown\.budget \(25s\).*; found 24s$/
     ],
+    [
+      `${second("{ output: second, retry: { queue_id: example-sqs-queue-name-dlq } }")}`,
+      "stream.producer.second.retry.queue_id",
+      /^is the dead-letter queue of producer example_producer: what lies there would be replayed$/
+    ],
+    [
+      `stream: { output: { second: { topic: t2, connection: other } }, producer: { second: { output: second, retry: { queue_id: example-sqs-queue-name } } } }
+kafka: { connection: { other: { brokers: "b:9092" } } }`,
+      "stream.producer.second.retry.queue_id",
+      /^is the queue of producer example_producer, whose Kafka connection is default/
+    ],
     ["spool: { max_bytes: 1GiB }", "spool.path", /missing/],
     [second("{ output: second }"), "stream.producer.second.retry.queue_id", /missing, expected an SQS queue/],
     [second("{ output: second, retry: }"), "stream.producer.second.retry.queue_id", /missing/],

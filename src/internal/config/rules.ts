@@ -82,6 +82,7 @@ const producers = (config: AppConfig, say: Say, good: Good): void => {
     ) {
       say(at("dead_letter_queue_id"), "is the queue of queue_id: dead letters need a queue of their own")
     }
+    sharedQueue(config, name, say, good)
     if (!good(at("visibility_timeout"))) continue
     if (retry.visibilityTimeoutMs % 1000 !== 0) {
       say(at("visibility_timeout"), `SQS counts whole seconds, found ${formatDuration(retry.visibilityTimeoutMs)}`)
@@ -92,6 +93,33 @@ const producers = (config: AppConfig, say: Say, good: Good): void => {
         say(at("visibility_timeout"), message)
       }
     }
+  }
+}
+
+/**
+ * Whoever receives a message replays it through its own connection: records of another one's would end in the wrong
+ * cluster. And what lies in a dead-letter queue is not to be replayed.
+ */
+const sharedQueue = (config: AppConfig, name: string, say: Say, good: Good): void => {
+  const one = config.producers[name]
+  if (one === undefined || !one.retry.enabled) return
+  const path = (producer: string, key: string): Path => [...producerPath, producer, "retry", key]
+  const { clientName, queueId } = one.retry
+  if (queueId === "" || !good(path(name, "queue_id"))) return
+  const connection = get(config.outputs, one.output)?.connection
+  for (const other of Object.values(config.producers)) {
+    if (other.name === name || !other.retry.enabled || other.retry.clientName !== clientName) continue
+    if (good(path(other.name, "dead_letter_queue_id")) && sameQueue(queueId, other.retry.deadLetterQueueId)) {
+      const message = `is the dead-letter queue of producer ${other.name}: what lies there would be replayed`
+      say(path(name, "queue_id"), message)
+    }
+    // Reported once, at the second of the two.
+    if (Object.keys(config.producers).indexOf(other.name) > Object.keys(config.producers).indexOf(name)) continue
+    const elsewhere = get(config.outputs, other.output)?.connection
+    if (connection === undefined || elsewhere === undefined || connection === elsewhere) continue
+    if (!good(path(other.name, "queue_id")) || !sameQueue(queueId, other.retry.queueId)) continue
+    const message = `is the queue of producer ${other.name}, whose Kafka connection is ${elsewhere}: each would replay the other's records into its own cluster`
+    say(path(name, "queue_id"), message)
   }
 }
 
