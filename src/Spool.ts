@@ -45,7 +45,7 @@ export interface Status {
   readonly records: number
   /** Of the batches, encoded. The file is somewhat larger. */
   readonly bytes: number
-  /** The file grows no larger than this; its log adds a few MiB. */
+  /** Nothing more is taken in beyond this size of the file; its log adds a few MiB. */
   readonly maxBytes: number
   readonly topics: ReadonlyArray<TopicStatus>
   /** When the oldest batch was stored, ms since the epoch; undefined when it is empty. */

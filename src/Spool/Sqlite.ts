@@ -18,7 +18,7 @@ import { type Entry, type Service, SpoolError, type SpoolReason, type TopicStatu
 export interface Options {
   /** Its directory must exist. */
   readonly path: string
-  /** Largest size of the file, bytes. */
+  /** Nothing more is taken in beyond this size of the file, bytes. */
   readonly maxBytes: number
 }
 
@@ -30,6 +30,8 @@ const formatVersion = 1
 const logBytes = 8 * 1024 * 1024
 /** Batches looked at together on the way to the oldest. */
 const page = 100
+/** SQLite's own largest number of pages. */
+const anyPages = 4_294_967_294
 /** A file with fewer pages is not worth giving back once it is empty. */
 const smallPages = 256
 
@@ -87,6 +89,7 @@ class File {
   readonly topics = new Map<string, Totals>()
   oldestAt: number | undefined
   readonly #db: DatabaseSync
+  readonly #maxPages: number
   readonly #insert
   readonly #remove
   readonly #list
@@ -101,7 +104,8 @@ class File {
       if (mode !== "wal") throw new Error(`no write-ahead log is possible there, only ${mode}`)
       this.#pragma("synchronous = FULL")
       this.#pragma(`journal_size_limit = ${logBytes}`)
-      this.#pragma(`max_page_count = ${Math.max(1, Math.floor(maxBytes / Number(this.#pragma("page_size"))))}`)
+      this.#maxPages = Math.max(1, Math.floor(maxBytes / Number(this.#pragma("page_size"))))
+      this.#bound(this.#maxPages)
       this.#transaction(() => this.#initialise(path))
       this.#insert = this.#db.prepare(
         "INSERT INTO batch (topic, records, bytes, stored_at, envelope) VALUES (?, ?, ?, ?, ?)"
@@ -125,6 +129,10 @@ class File {
       this.close()
       throw cause
     }
+  }
+
+  #bound(pages: number): void {
+    this.#pragma(`max_page_count = ${pages}`)
   }
 
   #pragma(text: string): unknown {
@@ -182,6 +190,21 @@ class File {
 
   /** Removes and stores in one transaction; the ids of what was stored. */
   write(ids: ReadonlyArray<number>, envelopes: ReadonlyArray<Envelope.Envelope>, now: number): ReadonlyArray<number> {
+    if (ids.length === 0) return this.#replace(ids, envelopes, now)
+    // What is left of a compressed batch may be larger than it was, and a full spool must be able to get emptier.
+    this.#bound(anyPages)
+    try {
+      return this.#replace(ids, envelopes, now)
+    } finally {
+      this.#bound(this.#maxPages)
+    }
+  }
+
+  #replace(
+    ids: ReadonlyArray<number>,
+    envelopes: ReadonlyArray<Envelope.Envelope>,
+    now: number
+  ): ReadonlyArray<number> {
     const changes: Array<readonly [topic: string, batches: number, records: number, bytes: number]> = []
     const stored = this.#transaction(() => {
       for (const id of ids) {

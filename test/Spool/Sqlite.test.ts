@@ -117,6 +117,23 @@ describe("the spool's file", () => {
       })
     ))
 
+  it("takes what is left of a batch when it is full, also where that is larger, and nothing else", () =>
+    run(
+      Effect.gen(function* () {
+        const spool = yield* Sqlite.make({ path: newPath(), maxBytes: MiB })
+        let full: SpoolError | undefined
+        while (full === undefined) {
+          const stored = yield* Effect.either(spool.put([envelopeOf(["a"], 3000)]))
+          if (Either.isLeft(stored)) full = stored.left
+        }
+        assert.equal(full.reason, "Full")
+        const [first] = yield* spool.oldest("events", { ...everything, batches: 1 })
+        yield* spool.settle([first?.id ?? -1], [envelopeOf(["b"], 30_000)])
+        assert.ok((yield* idsOf(spool)).includes("b"))
+        assert.equal((yield* Effect.flip(spool.put([envelopeOf(["c"], 30_000)]))).reason, "Full")
+      })
+    ))
+
   it("gives its room back when it is empty", () =>
     run(
       Effect.gen(function* () {
