@@ -256,7 +256,7 @@ const spool = section({
     size(MiB, 1024 * 1024 * MiB),
     1024 * MiB,
     "1GiB",
-    "Largest size of the file. SQLite's log beside it takes some MiB more."
+    "Nothing more is taken in beyond this size of the file. SQLite's log beside it takes some MiB more."
   ),
   queue_timeout: defaulted(
     duration(1, hour),
