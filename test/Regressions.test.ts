@@ -218,4 +218,22 @@ describe("once found, kept away", () => {
         assert.deepEqual(told, ["diverted"])
       })
     ))
+
+  it("with the breaker open nobody waits for a place at a broker that does not answer", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ writeTimeout: "5s", output: "max_in_flight: 1" })
+        yield* advance(40)
+        kafka.always({ _tag: "Hang" })
+        const told: Array<number> = []
+        const offer = (partition: number) =>
+          spillway.offer({ topic: "events", value: "v", partition }, () => told.push(partition))
+        offer(0)
+        yield* advance(40)
+        spillway.forceBreaker("default", "open")
+        offer(1)
+        yield* advanceUntil("the diversion", () => told.length > 0, { withinMs: 200 })
+        assert.deepEqual(told, [1])
+      })
+    ))
 })

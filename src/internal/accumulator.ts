@@ -293,12 +293,17 @@ export class Accumulator {
         if (!this.#breaker.closed(lane.topic, -1)) this.#divertLane(lane, topic, diverted)
         continue
       }
-      if (!this.#ready(lane, topic, busy, now)) continue
+      const calm = this.#breaker.closed(lane.topic, lane.partition)
+      if (calm && !this.#ready(lane, topic, busy, now)) continue
       const begun = requests.get(lane.leader) ?? []
       const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
       const size = (lastSizes.get(lane.leader) ?? 0) + bytes
       const joins = begun.length > 0 && size <= requestBytes
-      if (!joins && busy + begun.length >= topic.options.maxInFlight) continue
+      if (!joins && busy + begun.length >= topic.options.maxInFlight) {
+        // Nobody waits for a broker's place either, once a breaker has opened.
+        if (!calm) this.#divertLane(lane, topic, diverted)
+        continue
+      }
       const permit = this.#breaker.acquire(lane.topic, lane.partition)
       if (permit === undefined) {
         this.#divertLane(lane, topic, diverted)
