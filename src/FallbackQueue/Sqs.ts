@@ -16,6 +16,7 @@ import {
   type Service
 } from "../FallbackQueue.ts"
 import * as QueueId from "../internal/queueId.ts"
+import { sendOnceAgents } from "../internal/sendOnceAgents.ts"
 import { numberOf, payloadBytes, toBatchEntry, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
 import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
@@ -65,7 +66,6 @@ const longestWaitSeconds = 20
 
 const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) => {
   const { accessKeyId, secretAccessKey, sessionToken, connectionTimeoutMs } = client
-  const agent = { keepAlive: true, maxSockets: maximumSockets }
   return new Sqs.SQSClient({
     region,
     // Every retry is the caller's, who knows the deadline.
@@ -79,8 +79,7 @@ const makeClient = (client: ClientOptions, region: string, endpoint: string | un
       requestTimeout: requestTimeoutMs,
       socketTimeout: requestTimeoutMs,
       throwOnRequestTimeout: true,
-      httpAgent: agent,
-      httpsAgent: agent
+      ...sendOnceAgents(maximumSockets)
     },
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(accessKeyId === undefined || secretAccessKey === undefined

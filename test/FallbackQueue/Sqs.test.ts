@@ -291,6 +291,19 @@ describe("with answers no emulator gives", () => {
     }
   })
 
+  it("sends a call once, though the connection was open before and ends without an answer", async () => {
+    const before = fake.asked("SendMessageBatch")
+    fake.hangUp("SendMessageBatch")
+    await use({ queueId: "fake", client: client(fake.endpoint) }, queue =>
+      Effect.gen(function* () {
+        // Opens the connection.
+        yield* error(queue.depth)
+        assert.equal(yield* reason(queue.send([entry("a")])), "Unknown")
+      })
+    )
+    assert.equal(fake.asked("SendMessageBatch") - before, 1)
+  })
+
   it("closes the connection of an interrupted long poll", async () => {
     fake.silence("ReceiveMessage")
     await use({ queueId: "fake", client: client(fake.endpoint) }, queue =>

@@ -10,6 +10,10 @@ export interface FakeServer {
   readonly answer: (operation: string, status: number, body: string) => void
   /** It takes `operation` from now on and never answers. */
   readonly silence: (operation: string) => void
+  /** It takes `operation` from now on and closes the connection in place of an answer. */
+  readonly hangUp: (operation: string) => void
+  /** Requests for `operation` so far. */
+  readonly asked: (operation: string) => number
   /** Connections of unanswered requests still open. */
   readonly waiting: () => number
   readonly stop: () => Promise<void>
@@ -29,7 +33,8 @@ const close = (server: net.Server, sockets: ReadonlySet<net.Socket>): Promise<vo
   })
 
 export const startFakeSqs = async (): Promise<FakeServer> => {
-  const answers = new Map<string, { status: number; body: string } | "silence">()
+  const answers = new Map<string, { status: number; body: string } | "silence" | "hang up">()
+  const asked = new Map<string, number>()
   const sockets = new Set<net.Socket>()
   const open = new Set<net.Socket>()
   const server = http.createServer((request, response) => {
@@ -37,6 +42,11 @@ export const startFakeSqs = async (): Promise<FakeServer> => {
     request.resume()
     request.on("end", () => {
       const answer = answers.get(operation)
+      asked.set(operation, (asked.get(operation) ?? 0) + 1)
+      if (answer === "hang up") {
+        request.socket.destroy()
+        return
+      }
       if (answer === "silence") {
         open.add(request.socket)
         request.socket.once("close", () => open.delete(request.socket))
@@ -55,6 +65,8 @@ export const startFakeSqs = async (): Promise<FakeServer> => {
   return {
     endpoint,
     answer: (operation, status, body) => answers.set(operation, { status, body }),
+    hangUp: operation => answers.set(operation, "hang up"),
+    asked: operation => asked.get(operation) ?? 0,
     silence: operation => answers.set(operation, "silence"),
     waiting: () => open.size,
     stop: () => close(server, sockets)
