@@ -12,7 +12,7 @@ import type { Envelope } from "./Envelope.ts"
 import { FallbackQueueError, type Service as Queue } from "./FallbackQueue.ts"
 import { BreakerState, type OpenSchedule, type State } from "./internal/breakerState.ts"
 import type { Deadline } from "./internal/deadline.ts"
-import { makePark, type Unstored } from "./internal/park.ts"
+import { makePark, type Park, type Unstored } from "./internal/park.ts"
 import { makeSignal, type Signal } from "./internal/signal.ts"
 import { maximumBatchBytes } from "./internal/sqsSize.ts"
 import { PublishError } from "./Receipt.ts"
@@ -89,6 +89,8 @@ export interface Options {
 const concurrency = 4
 /** The same for batches no message may hold: few, for their memory, and apart, so that no other waits for an upload. */
 const largeConcurrency = 2
+/** How long a call of a move may outlast the budget, ms: longer than the client waits for an answer, by its defaults. */
+const moveGraceMs = 10_000
 /** Bytes that go to the spool in one transaction: what has no room must not take the rest with it. */
 const spoolBytes = 4 * 1024 * 1024
 
@@ -119,16 +121,18 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     const start = yield* FiberSet.runtime(stores)<never>()
     const breaker = new BreakerState(thresholds(budgetMs), options.openSchedule, now(), () => undefined)
     let storedTwice = 0
-    const park = makePark({
+    const parking = {
       queue,
       claims,
       budgetMs,
       deadline,
-      hard: spool !== undefined,
-      onUnknown: records => {
+      onUnknown: (records: number) => {
         storedTwice += records
       }
-    })
+    }
+    const park = makePark({ ...parking, graceMs: spool === undefined ? undefined : 0 })
+    // Nobody waits for a move. A slow call cut off would be made again, and each one stores the records once more.
+    const parkMoved = makePark({ ...parking, graceMs: moveGraceMs })
     const small = makeTray(concurrency)
     const large = makeTray(largeConcurrency)
     /** Those nobody has been told about, pending or being stored. */
@@ -167,7 +171,12 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
     })
 
     /** Tries the queue, if its breaker lets it; what of each parcel is not durable there. */
-    const toQueue = (parcels: ReadonlyArray<Pick<Parcel, "envelope" | "firstId">>, delayMs: number, waitedMs = 0) =>
+    const toQueue = (
+      store: Park,
+      parcels: ReadonlyArray<Pick<Parcel, "envelope" | "firstId">>,
+      delayMs: number,
+      waitedMs = 0
+    ) =>
       Effect.suspend(() => {
         const startedAt = now()
         if (startedAt >= breaker.openUntil) breaker.halfOpen(startedAt)
@@ -180,7 +189,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         }
         const settle = (result: "success" | "failure" | "ignored", why: string) =>
           permit === undefined ? undefined : breaker.settle(permit, result, now() - startedAt, now(), why)
-        return park(parcels, delayMs, waitedMs).pipe(
+        return store(parcels, delayMs, waitedMs).pipe(
           Effect.tap(unstored =>
             Effect.sync(() => {
               // A record the queue cannot take is no fault of the queue, and what it took of the others is to its credit.
@@ -265,7 +274,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
       parcels.map(parcel => ({ parcel, ...wholly(parcel, reason, message) }))
 
     const store = (parcels: ReadonlyArray<Parcel>, tray: Tray, waitedMs: number) =>
-      toQueue(parcels, options.afterMs, waitedMs).pipe(
+      toQueue(park, parcels, options.afterMs, waitedMs).pipe(
         Effect.flatMap(unstored => {
           if (tray === large) {
             // Other parcels say nothing of it.
@@ -326,7 +335,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         tray.work.notify()
       },
       move: parcels =>
-        Effect.tap(toQueue(parcels, 0), unstored =>
+        Effect.tap(toQueue(parkMoved, parcels, 0), unstored =>
           Effect.sync(() => {
             for (const { count, error } of unstored.flat()) if (error.reason === "Unknown") storedTwice += count
           })

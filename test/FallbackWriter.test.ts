@@ -218,6 +218,37 @@ describe("FallbackWriter", () => {
       })
     ))
 
+  it("waits for a slow queue's answer to what it moves out of the spool: cut off and moved again, it is there twice", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const directory = temporaryDirectory("writer")
+        yield* Effect.addFinalizer(() => Effect.sync(() => deleteDirectory(directory)))
+        const spool = yield* Sqlite.make({ path: `${directory}/spool.db`, maxBytes: 1024 * 1024 })
+        const queue = MemoryQueue.make()
+        const budgetMs = 1000
+        // It stores at once, and says so after the budget.
+        const slow = {
+          ...queue,
+          send: (entries: Parameters<typeof queue.send>[0]) =>
+            Effect.flatMap(queue.send(entries), answer => Effect.delay(Effect.succeed(answer), budgetMs * 2))
+        }
+        const options = { collectMs: 5, afterMs: 0, budgetMs, openSchedule: Schedule.forever, spool }
+        const writer = yield* FallbackWriter.make(slow, options)
+        let unstored: ReadonlyArray<ReadonlyArray<Unstored>> | undefined
+        const move = Effect.map(
+          writer.move([{ envelope: envelopeOf([{ value: new Uint8Array(5) }]), firstId: "a" }]),
+          left => {
+            unstored = left
+          }
+        )
+        yield* Effect.fork(move)
+        yield* advanceUntil("the move", () => unstored !== undefined)
+        assert.deepEqual(unstored, [[]])
+        assert.equal(writer.status().storedTwice, 0)
+        assert.equal((yield* queue.messages).length, 1)
+      })
+    ))
+
   it("packs what comes together into few messages", () =>
     onTestClock(
       Effect.gen(function* () {

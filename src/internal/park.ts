@@ -34,10 +34,10 @@ export interface ParkOptions {
   /** How long to go on trying, ms. */
   readonly budgetMs: number
   /**
-   * Somebody else takes what the queue has not: then the budget is a hard end. A call without an answer by then is
-   * `Unknown`.
+   * Where somebody else has what the queue has not taken: how long a call under way may outlast the budget, ms. Without an
+   * answer by then it is `Unknown`.
    */
-  readonly hard?: boolean | undefined
+  readonly graceMs?: number | undefined
   /** Once it is known it takes the budget's place: until then, and no longer, may the queue be tried. */
   readonly deadline?: Deadline | undefined
   /**
@@ -98,7 +98,7 @@ const delayed = (envelope: Envelope, delayMs: number, now: number): Envelope =>
   delayMs > longestDelaySeconds * 1000 ? { ...envelope, notBefore: now + delayMs } : envelope
 
 export const makePark = (options: ParkOptions): Park => {
-  const { budgetMs, claims, deadline, hard = false, onUnknown, queue, whole = false } = options
+  const { budgetMs, claims, deadline, graceMs, onUnknown, queue, whole = false } = options
   let packer: { readonly limit: number; readonly packer: Packer } | undefined
 
   /** The call, unless its time is over before it begins; ended when that comes while it is under way. */
@@ -109,7 +109,7 @@ export const makePark = (options: ParkOptions): Park => {
         if (now >= (deadline.at() ?? now + 1)) return Effect.fail(outOfTime(queue.name, operation, "Unavailable"))
         ends.push(deadline.reached)
       }
-      if (hard) ends.push(Effect.sleep(Math.max(0, endsAt() - now)))
+      if (graceMs !== undefined) ends.push(Effect.sleep(Math.max(0, endsAt() + graceMs - now)))
       if (ends.length === 0) return call
       return Effect.raceFirst(
         call,
