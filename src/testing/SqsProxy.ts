@@ -214,9 +214,9 @@ export class SqsProxy {
       if (typeof value === "string" && !hopByHop.has(name)) headers[name] = value
     }
     const abort = new AbortController()
-    // A long poll its client gave up must not go on taking messages.
+    // A long poll its client gave up must not go on taking messages; anything else happens all the same.
     client?.once("close", () => {
-      if (!client.writableEnded) abort.abort()
+      if (operation === "ReceiveMessage" && !client.writableEnded) abort.abort()
     })
     const url = `${this.#upstream}${request.url ?? "/"}`
     const answered = await fetch(url, { method: "POST", headers, body: new Uint8Array(body), signal: abort.signal })

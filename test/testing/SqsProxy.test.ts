@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { createServer, type ServerResponse } from "node:http"
 import { after, before, beforeEach, describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -150,4 +151,52 @@ describe("SqsProxy in front of a queue", () => {
         assert.equal((yield* Effect.flip(received)).reason, "Unavailable")
       })
     ))
+})
+
+describe("SqsProxy in front of a slow server", () => {
+  /** What the proxy makes of an operation whose client leaves before the server has answered. */
+  const abandoned = async (operation: string) => {
+    let arrived: (response: ServerResponse) => void = () => {}
+    const atServer = new Promise<ServerResponse>(resolve => {
+      arrived = resolve
+    })
+    const server = createServer((request, response) => {
+      request.resume().once("end", () => arrived(response))
+    })
+    await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+    const address = server.address()
+    if (address === null || typeof address === "string") throw new Error("no port")
+    const proxy = await SqsProxy.start({ upstream: `http://127.0.0.1:${address.port}` })
+    try {
+      const told = new Promise<string>(resolve => proxy.onCall(call => resolve(call.operation)))
+      const client = new AbortController()
+      const headers = { "x-amz-target": `AmazonSQS.${operation}` }
+      const gaveUp = fetch(proxy.endpoint, { method: "POST", headers, body: "{}", signal: client.signal }).catch(
+        () => {}
+      )
+      const response = await atServer
+      const closed = new Promise<"closed">(resolve => response.once("close", () => resolve("closed")))
+      client.abort()
+      await gaveUp
+      if (operation === "ReceiveMessage") return await closed
+      // Long enough for the proxy to hear that its client has left.
+      await Promise.race([closed, new Promise(resolve => setTimeout(resolve, 200))])
+      response.end("{}")
+      return await Promise.race([told, closed.then(() => told)])
+    } finally {
+      await proxy.stop()
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+
+  it("tells of a call whose client has left: it happened all the same", { timeout: 10_000 }, async () => {
+    assert.equal(await abandoned("DeleteMessage"), "DeleteMessage")
+  })
+
+  it("gives up a long poll that its client gave up: nothing must be received for nobody", {
+    timeout: 10_000
+  }, async () => {
+    assert.equal(await abandoned("ReceiveMessage"), "closed")
+  })
 })
