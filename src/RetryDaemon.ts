@@ -449,8 +449,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           }
         }
         if (!settled && again.length === 0) {
-          const again = (yield* isOld(message)) && (yield* placeAgain(left, 0))
-          return yield* again ? remove(message, claim) : handBack(message, outageVisibilitySeconds)
+          const renewed = (yield* isOld(message)) && (yield* placeAgain(left, 0))
+          return yield* renewed ? remove(message, claim) : handBack(message, outageVisibilitySeconds)
         }
         if (left.length > 0 && !(yield* placeAgain(left, 0))) return yield* leave
         if (again.length > 0 && !(yield* placeAgain(again, options.afterMs))) return yield* leave

@@ -8,29 +8,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type Claim, ClaimCheck, type ClaimCheckError, type Service } from "../ClaimCheck.ts"
+import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as PartDigest from "../internal/partDigest.ts"
 import { corruptObject, errorOf } from "../internal/s3Errors.ts"
 import { factsOf } from "../internal/sqsErrors.ts"
 
-/** How to reach S3. */
-export interface ClientOptions {
-  readonly region: string
-  /** Base URL instead of AWS's own. */
-  readonly endpoint?: string | undefined
+/** How to reach S3. One request moves at most one part (8 MiB). */
+export interface ClientOptions extends AwsAccess {
   /** The bucket in the path instead of the host name, as most S3-compatible services want it. */
   readonly pathStyle: boolean
-  /** With the secret: static credentials. Without: the AWS default credential chain. */
-  readonly accessKeyId?: string | undefined
-  readonly secretAccessKey?: Redacted.Redacted<string> | undefined
-  readonly sessionToken?: Redacted.Redacted<string> | undefined
-  /** One request, which moves at most one part (8 MiB), ms. */
-  readonly requestTimeoutMs: number
-  /** DNS, TCP and TLS, ms. */
-  readonly connectionTimeoutMs: number
 }
 
 export interface Options {
@@ -55,38 +44,14 @@ const pauses = Schedule.exponential(50).pipe(
   Schedule.jittered
 )
 
-const makeClient = ({ client }: Options): S3.S3Client => {
-  const { accessKeyId, secretAccessKey, sessionToken } = client
-  const agent = { keepAlive: true, maxSockets: maximumSockets }
-  return new S3.S3Client({
-    region: client.region,
+const makeClient = ({ client }: Options): S3.S3Client =>
+  new S3.S3Client({
+    ...awsClient(client, maximumSockets),
     forcePathStyle: client.pathStyle,
-    // Every retry is ours, who know the deadline.
-    maxAttempts: 1,
     // Every part carries our SHA-256, and is checked against it when it is read.
     requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
-    requestHandler: {
-      connectionTimeout: client.connectionTimeoutMs,
-      requestTimeout: client.requestTimeoutMs,
-      socketTimeout: client.requestTimeoutMs,
-      throwOnRequestTimeout: true,
-      httpAgent: agent,
-      httpsAgent: agent
-    },
-    ...(client.endpoint === undefined ? {} : { endpoint: client.endpoint }),
-    ...(accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : {
-          credentials: {
-            accessKeyId,
-            secretAccessKey: Redacted.value(secretAccessKey),
-            ...(sessionToken === undefined ? {} : { sessionToken: Redacted.value(sessionToken) })
-          }
-        })
+    responseChecksumValidation: "WHEN_REQUIRED"
   })
-}
 
 /** Contacts nothing before it is used. The SDK's client closes with the scope. */
 export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>

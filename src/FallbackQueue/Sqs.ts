@@ -5,7 +5,6 @@ import * as Sqs from "@aws-sdk/client-sqs"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import {
   FallbackQueue,
@@ -15,8 +14,8 @@ import {
   type QueueMessage,
   type Service
 } from "../FallbackQueue.ts"
+import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as QueueId from "../internal/queueId.ts"
-import { sendOnceAgents } from "../internal/sendOnceAgents.ts"
 import { numberOf, payloadBytes, toBatchEntry, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
 import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
@@ -24,21 +23,11 @@ import * as SqsSize from "../internal/sqsSize.ts"
 
 export type { CreateOptions } from "../internal/sqsProvision.ts"
 
-/** How to reach SQS. */
-export interface ClientOptions {
-  /** AWS region; the region of a queue given by ARN wins. */
-  readonly region: string
-  /** Base URL instead of AWS's own; a queue given by URL keeps its path and is asked for here. */
-  readonly endpoint?: string | undefined
-  /** With the secret: static credentials. Without: the AWS default credential chain. */
-  readonly accessKeyId?: string | undefined
-  readonly secretAccessKey?: Redacted.Redacted<string> | undefined
-  readonly sessionToken?: Redacted.Redacted<string> | undefined
-  /** One attempt from the first byte to the last, ms; a long poll gets its waiting time on top. */
-  readonly requestTimeoutMs: number
-  /** DNS, TCP and TLS, ms. */
-  readonly connectionTimeoutMs: number
-}
+/**
+ * How to reach SQS. The region of a queue given by ARN wins; one given by URL keeps its path and is asked for at the
+ * endpoint; a long poll gets its waiting time on top of the request's.
+ */
+export type ClientOptions = AwsAccess
 
 export interface Options {
   /** Name, URL or ARN of a standard queue. */
@@ -64,35 +53,12 @@ const defaultVisibilitySeconds = 30
 const handBackMs = 2_000
 const longestWaitSeconds = 20
 
-const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) => {
-  const { accessKeyId, secretAccessKey, sessionToken, connectionTimeoutMs } = client
-  return new Sqs.SQSClient({
-    region,
-    // Every retry is the caller's, who knows the deadline.
-    maxAttempts: 1,
+const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) =>
+  new Sqs.SQSClient({
+    ...awsClient({ ...client, region, endpoint, requestTimeoutMs }, maximumSockets),
     // Ours is per message: the SDK's fails the whole batch, stored messages and all.
-    md5: false,
-    // A requestTimeout already throws; the rest of what the SDK would print is in the errors.
-    logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
-    requestHandler: {
-      connectionTimeout: connectionTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      socketTimeout: requestTimeoutMs,
-      throwOnRequestTimeout: true,
-      ...sendOnceAgents(maximumSockets)
-    },
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(accessKeyId === undefined || secretAccessKey === undefined
-      ? {}
-      : {
-          credentials: {
-            accessKeyId,
-            secretAccessKey: Redacted.value(secretAccessKey),
-            ...(sessionToken === undefined ? {} : { sessionToken: Redacted.value(sessionToken) })
-          }
-        })
+    md5: false
   })
-}
 
 /**
  * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it

@@ -9,22 +9,12 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import type { Envelope } from "../../src/Envelope.ts"
 import * as Sqlite from "../../src/Spool/Sqlite.ts"
-import { batchOf } from "./batches.ts"
+import * as Batches from "./batches.ts"
 
 /** An envelope with one record per id, each value `bytes` long. */
 export const envelopeOf = (ids: ReadonlyArray<string>, bytes = 10, topic = "events"): Envelope => ({
-  topic,
-  partition: 0,
-  partitionCount: 1,
-  partitionFixed: false,
-  attempts: 0,
-  firstFailureAt: 1,
-  notBefore: 0,
-  lastError: "Availability:TEST",
-  origin: "test",
-  traceParent: "",
-  recordCount: ids.length,
-  batch: new Uint8Array(batchOf(ids.map(id => ({ id, value: new Uint8Array(bytes).fill(ids.length) }))))
+  ...Batches.envelopeOf(ids.map(id => ({ id, value: new Uint8Array(bytes).fill(ids.length) }))),
+  topic
 })
 
 const isDeno = "Deno" in globalThis

@@ -40,5 +40,5 @@ export const envelopeOf = (records: Parameters<typeof batchOf>[0]): Envelope => 
   origin: "test",
   traceParent: "",
   recordCount: records.length,
-  batch: batchOf(records)
+  batch: new Uint8Array(batchOf(records))
 })
