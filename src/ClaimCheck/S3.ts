@@ -36,8 +36,8 @@ const maximumSockets = 32
 const deadlineMarginMs = 500
 /** How long removing what a failed put left may take, ms. */
 const cleanUpMs = 2000
-/** Reads of one part before the message is handed back. */
-const readRetries = 2
+/** How often reading one part, or removing an object, is tried again. */
+const retries = 2
 /** Between two tries of one request: at first 50 ms, at most a second. */
 const pauses = Schedule.exponential(50).pipe(
   Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.seconds(1))),
@@ -85,9 +85,14 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     const remove = (place: { readonly Bucket: string; readonly Key: string }) =>
       request("DeleteObject", abort => client.send(new S3.DeleteObjectCommand(place), abort))
 
-    /** In finalizers, which nothing interrupts from outside: its own time is all it has. */
-    const attempted = <A>(cleanUp: Effect.Effect<A, ClaimCheckError>) =>
-      Effect.ignore(Effect.timeout(Effect.interruptible(cleanUp), cleanUpMs))
+    /**
+     * In finalizers, which nothing interrupts from outside: its own time is all it has. Tried again within it, as a kept
+     * connection may have ended meanwhile.
+     */
+    const attempted = <A>(cleanUp: Effect.Effect<A, ClaimCheckError>) => {
+      const tries = Effect.retry(cleanUp, { schedule: pauses, while: error => error.retryable })
+      return Effect.ignore(Effect.timeout(Effect.interruptible(tries), cleanUpMs))
+    }
 
     const answered = (value: string | undefined, operation: string, what: string) =>
       value === undefined
@@ -157,8 +162,9 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
               }
             }),
           (UploadId, exit) => {
-            const command = new S3.AbortMultipartUploadCommand({ Bucket, Key, UploadId })
-            const abort = request("AbortMultipartUpload", signal => client.send(command, signal))
+            const abort = request("AbortMultipartUpload", signal =>
+              client.send(new S3.AbortMultipartUploadCommand({ Bucket, Key, UploadId }), signal)
+            )
             return Exit.isSuccess(exit) ? Effect.void : attempted(abort)
           }
         )
@@ -213,7 +219,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           from =>
             Effect.retry(readPart(claim, from, bytes), {
               schedule: pauses,
-              times: readRetries,
+              times: retries,
               while: error => error.retryable
             }),
           { concurrency }
@@ -233,7 +239,12 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       name,
       put,
       get,
-      delete: ({ bucket, key }) => Effect.asVoid(remove({ Bucket: bucket, Key: key }))
+      delete: ({ bucket, key }) =>
+        Effect.retry(remove({ Bucket: bucket, Key: key }), {
+          schedule: pauses,
+          times: retries,
+          while: error => error.retryable
+        }).pipe(Effect.asVoid)
     }
   })
 

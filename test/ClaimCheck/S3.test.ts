@@ -181,7 +181,10 @@ describe("ClaimCheck/S3", () => {
           s3.script("part", ...Array.from({ length: 30 }, () => ({ _tag: "Silence" }) as const))
           assert.equal(yield* reasonOf(claims.put("t/never", large, 700)), "Unavailable")
           assert.ok(s3.requests.includes("abort"))
+          s3.script("delete", { _tag: "Silence" })
+          const before = s3.requests.filter(kind => kind === "delete").length
           yield* claims.delete(claim)
+          assert.equal(s3.requests.filter(kind => kind === "delete").length - before, 2)
         }),
       { requestTimeoutMs: 300 }
     ))
