@@ -1,7 +1,9 @@
 /**
  * Records over HTTP at a steady rate: single ones and NDJSON, in requests of ten.
  */
+
 import { Histogram } from "../../src/internal/histogram.ts"
+import { OpenWork } from "../quickstart/OpenWork.ts"
 import { type Fate, publishOverHttp } from "../quickstart/publishOverHttp.ts"
 import { promisedMs } from "./configuration.ts"
 import type { Ledger } from "./Ledger.ts"
@@ -53,9 +55,8 @@ export interface HttpLoadOptions {
 export class HttpLoad {
   readonly #options: HttpLoadOptions
   readonly #url: string
-  readonly #open = new Set<Promise<void>>()
+  readonly #open = new OpenWork()
   #timer: ReturnType<typeof setInterval> | undefined
-  #failure: unknown
 
   constructor(options: HttpLoadOptions) {
     this.#options = options
@@ -71,8 +72,8 @@ export class HttpLoad {
       last = now
       while (credit >= perRequest && this.#open.size < mostRequests) {
         credit -= perRequest
-        this.#track(this.#send(1))
-        this.#track(this.#send(perRequest - 1))
+        this.#open.add(this.#send(1))
+        this.#open.add(this.#send(perRequest - 1))
       }
     }, 10)
   }
@@ -80,25 +81,13 @@ export class HttpLoad {
   /** Resolves when every request has its answer. Fails if one could not be understood. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all(this.#open)
-    if (this.#failure !== undefined) throw this.#failure
+    await this.#open.ended()
   }
 
   /** One record more, of this size. */
   async sendLarge(bytes: number): Promise<Fate> {
     const [fate = "refused"] = await this.#send(1, bytes)
     return fate
-  }
-
-  #track(work: Promise<unknown>): void {
-    const settled = work.then(
-      () => undefined,
-      (error: unknown) => {
-        this.#failure ??= error
-      }
-    )
-    this.#open.add(settled)
-    settled.then(() => this.#open.delete(settled))
   }
 
   async #send(count: number, size = valueBytes): Promise<ReadonlyArray<Fate>> {

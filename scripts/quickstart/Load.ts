@@ -1,8 +1,10 @@
 /**
  * The load: ad events over HTTP at a steady rate with bounded concurrency, and what was answered for each record.
  */
+
 import { type AdEvent, adEvent } from "./adEvents.ts"
 import { topic } from "./configuration.ts"
+import { OpenWork } from "./OpenWork.ts"
 import { type Fate, type PublishRequest, publishOverHttp } from "./publishOverHttp.ts"
 
 /** While connections open, before the first outage, while Kafka is down, and otherwise. */
@@ -27,9 +29,8 @@ export class Load {
   firstDivertedAt: number | undefined
   readonly #url: string
   readonly #rate: number
-  readonly #open = new Set<Promise<void>>()
+  readonly #open = new OpenWork()
   #timer: ReturnType<typeof setInterval> | undefined
-  #failure: unknown
 
   /** @param rate records per second */
   constructor(base: string, rate: number) {
@@ -60,8 +61,7 @@ export class Load {
   /** Ends the load; resolves when every request has its answer. Fails if an answer could not be understood. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all(this.#open)
-    if (this.#failure !== undefined) throw this.#failure
+    await this.#open.ended()
   }
 
   /** Publishes one event by itself. */
@@ -89,24 +89,13 @@ export class Load {
   }
 
   #burst(): void {
-    for (let index = 0; index < singles; index++) this.#track(this.publish(adEvent()))
+    for (let index = 0; index < singles; index++) this.#open.add(this.publish(adEvent()))
     const many = Array.from({ length: burst - singles }, adEvent)
     const lines = many.map(({ id, key, type, value }) =>
       JSON.stringify({ id, key, value, headers: { "event-type": type } })
     )
     const headers = { "content-type": "application/x-ndjson" }
-    this.#track(this.#send(many, { body: `${lines.join("\n")}\n`, headers }))
-  }
-
-  #track(work: Promise<unknown>): void {
-    const settled = work.then(
-      () => undefined,
-      (error: unknown) => {
-        this.#failure ??= error
-      }
-    )
-    this.#open.add(settled)
-    settled.then(() => this.#open.delete(settled))
+    this.#open.add(this.#send(many, { body: `${lines.join("\n")}\n`, headers }))
   }
 
   async #send(events: ReadonlyArray<AdEvent>, request: PublishRequest) {
