@@ -88,14 +88,14 @@ export class KafkaCluster {
     const created = await this.admin(admin => admin.createTopics({ topics, waitForLeaders: false }))
     if (!created) throw new Error(`topic ${name} exists already`)
     await this.#everywhere(`topic ${name}`, name, topic => isServed(topic, partitions, replicationFactor))
-    await this.#led(name)
+    await this.offsets(name)
   }
 
   /** Raises the number of partitions to `total`. */
   async addPartitions(name: string, total: number): Promise<void> {
     await this.admin(admin => admin.createPartitions({ topicPartitions: [{ topic: name, count: total }] }))
     await this.#everywhere(`${total} partitions of ${name}`, name, topic => isServed(topic, total, 1))
-    await this.#led(name)
+    await this.offsets(name)
   }
 
   async deleteTopic(name: string): Promise<void> {
@@ -103,9 +103,13 @@ export class KafkaCluster {
     await this.#everywhere(`deletion of ${name}`, name, topic => topic.errorCode === unknownTopic)
   }
 
-  /** First and end offset of every partition. */
+  /**
+   * First and end offset of every partition, from their leaders themselves: a broker names itself leader in its metadata
+   * a moment before it acts as one, also when it has just been restarted.
+   */
   async offsets(topic: string): Promise<ReadonlyArray<PartitionRange>> {
-    const found = await this.admin(admin => admin.fetchTopicOffsets(topic))
+    const ask = () => this.admin(admin => admin.fetchTopicOffsets(topic))
+    const found = await eventually(`leaders of ${topic}`, 30_000, ask)
     return found
       .map(({ high, low, partition }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
       .sort((a, b) => a.partition - b.partition)
@@ -157,11 +161,6 @@ export class KafkaCluster {
     const live = this.brokers.filter(broker => broker.live)
     if (live.length === 0) throw new Error("no live broker")
     return Promise.any(live.map(broker => probe(broker, topics)))
-  }
-
-  /** A broker names itself leader in its metadata a moment before it acts as one: ask the leaders themselves. */
-  async #led(topic: string): Promise<void> {
-    await eventually(`leaders of ${topic}`, 30_000, () => this.offsets(topic))
   }
 
   async #everywhere(what: string, name: string, holds: (topic: ProbedTopic) => boolean): Promise<void> {
