@@ -118,7 +118,7 @@ http: { port: 0, request_timeout: 2m }
     clearInterval(sampling)
     const endedAt = performance.now()
     const sorted = durableAt.map(at => at - noticedAt).sort((a, b) => a - b)
-    const parked = new Set((await parkedIds(sqs, queue)).ids)
+    const parked = new Set((await parkedIds(sqs.endpoint, queue)).ids)
     console.log(`${records} records of ${bytes} bytes, ${mock === undefined ? "SIGTERM" : "spot notice"}, Kafka frozen`)
     console.log(`  durable       ${durableAt.length} told, ${parked.size} different ones in SQS`)
     console.log(`  durable after ${seconds(quantile(sorted, 0.5))} s p50, ${seconds(sorted.at(-1) ?? 0)} s the last`)

@@ -112,6 +112,16 @@ const heads = [
   "billed/M"
 ]
 
+/** Cells in columns, the first to the left, the others to the right. */
+export const aligned = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
+  return lines
+    .map(line =>
+      line.map((cell, i) => (i < 1 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ")
+    )
+    .join("\n")
+}
+
 /** For people. */
 export const table = (rows: ReadonlyArray<Row>): string => {
   const lines = rows.map(row => [
@@ -129,11 +139,5 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios["http-echo"]),
     row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
   ])
-  const all = [heads, ...lines]
-  const widths = heads.map((_, column) => Math.max(...all.map(line => line[column]?.length ?? 0)))
-  return all
-    .map(line =>
-      line.map((cell, i) => (i < 1 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ")
-    )
-    .join("\n")
+  return aligned([heads, ...lines])
 }

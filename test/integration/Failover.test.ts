@@ -6,7 +6,7 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import * as Drivers from "../../src/Drivers.ts"
 import * as Spillway from "../../src/Spillway.ts"
 import { eventually } from "../support/eventually.ts"
-import { configuration, type FaultRunResult, faultRun } from "../support/FaultRun.ts"
+import { configuration, type FaultRunOptions, type FaultRunResult, faultRun } from "../support/FaultRun.ts"
 import * as Fauxqs from "../support/Fauxqs.ts"
 import * as Kafka from "../support/Kafka.ts"
 import { readAll } from "../support/KafkaJsReader.ts"
@@ -22,23 +22,32 @@ const assertNothingLost = (result: FaultRunResult): void => {
   assert.equal(result.inKafka, result.published, JSON.stringify(result))
 }
 
+const run = async (options: FaultRunOptions): Promise<FaultRunResult> => {
+  const sqs = await Fauxqs.start({ persistent: false })
+  try {
+    return await faultRun(options, sqs.endpoint)
+  } finally {
+    await sqs.stop()
+  }
+}
+
 const options = { rate: 500, calmMs: 1500, writeTimeoutMs } as const
 
 describe("failover on real brokers", () => {
   it("loses nothing when the only broker is killed", async () => {
-    const result = await faultRun({ ...options, brokers: 1, fault: "kill", faultMs: 4000 })
+    const result = await run({ ...options, brokers: 1, fault: "kill", faultMs: 4000 })
     assertNothingLost(result)
     assert.ok(result.diverted > 0)
   })
 
   it("loses nothing when the only broker freezes", async () => {
-    const result = await faultRun({ ...options, brokers: 1, fault: "freeze", faultMs: 4000 })
+    const result = await run({ ...options, brokers: 1, fault: "freeze", faultMs: 4000 })
     assertNothingLost(result)
     assert.ok(result.diverted > 0)
   })
 
   it("diverts nothing when one of three brokers is shut down in order, and loses nothing when one freezes", async () => {
-    const controlled = await faultRun({
+    const controlled = await run({
       ...options,
       brokers: 3,
       fault: "controlled",
@@ -47,7 +56,7 @@ describe("failover on real brokers", () => {
     })
     assertNothingLost(controlled)
     assert.equal(controlled.diverted, 0)
-    const frozen = await faultRun({ ...options, brokers: 3, fault: "freeze", faultMs: 6000 })
+    const frozen = await run({ ...options, brokers: 3, fault: "freeze", faultMs: 6000 })
     assertNothingLost(frozen)
     assert.ok(frozen.diverted > 0)
   })

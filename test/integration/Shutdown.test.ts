@@ -87,7 +87,7 @@ shutdown: { budget: 8500ms, spot: { interval: 200ms, ${options.spot ?? "enabled:
     const account = /^shutdown complete in (\d+) ms: accepted=2100 delivered=100 diverted=2000 .* in_memory=0 /m
     const [, ms] = account.exec(stdout) ?? assert.fail(stdout)
     assert.ok(Number(ms) < 8500, stdout)
-    const { ids: parked, invisible } = await parkedIds(sqs, "frozen")
+    const { ids: parked, invisible } = await parkedIds(sqs.endpoint, "frozen")
     assert.deepEqual([...parked].sort(), [...ids].sort())
     // The record this process parked last went to its own open poll, and was handed back.
     assert.equal(invisible, 0, stdout)

@@ -115,6 +115,13 @@ export class KafkaCluster {
       .sort((a, b) => a.partition - b.partition)
   }
 
+  /** Resolves when every replica of the topic is in sync and every partition has its leader. */
+  async inSync(name: string): Promise<void> {
+    const whole = ({ inSyncReplicas, leader, replicas }: ProbedTopic["partitions"][number]) =>
+      leader > 0 && inSyncReplicas.length === replicas.length
+    await this.#everywhere(`replicas of ${name} in sync`, name, topic => topic.partitions.every(whole))
+  }
+
   /** Runs `use` with a connected kafkajs admin of its own. */
   async admin<A>(use: (admin: Admin) => Promise<A>): Promise<A> {
     const admin = this.kafkaJs().admin()

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type { FauxqsServer } from "fauxqs"
 import * as Envelope from "../../src/Envelope.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
-import type { Fauxqs } from "./Fauxqs.ts"
 
 export interface Parked {
   readonly ids: ReadonlyArray<string>
@@ -13,9 +13,11 @@ export interface Parked {
   readonly invisible: number
 }
 
-export const parkedIds = async (sqs: Fauxqs, queue: string): Promise<Parked> => {
-  const messages = sqs.server().inspectQueue(queue)?.messages
-  if (messages === undefined) throw new Error(`there is no queue ${queue}`)
+/** @param endpoint of a fauxqs, in whichever process */
+export const parkedIds = async (endpoint: string, queue: string): Promise<Parked> => {
+  const response = await fetch(`${endpoint}/_fauxqs/queues/${queue}`)
+  if (!response.ok) throw new Error(`there is no queue ${queue}`)
+  const { messages }: NonNullable<ReturnType<FauxqsServer["inspectQueue"]>> = await response.json()
   const ids: Array<string> = []
   const { delayed, inflight, ready } = messages
   for (const { body } of [...ready, ...delayed, ...inflight.map(({ message }) => message)]) {
