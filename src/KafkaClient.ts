@@ -8,7 +8,8 @@ import type * as Effect from "effect/Effect"
 
 /**
  * `Availability`: certainly not written, Kafka's fault. `Permanent`: certainly not written, the record's fault.
- * `Unknown`: it may be in Kafka (the attempt timed out, or the connection broke after the bytes left).
+ * `Unknown`: it may be in Kafka (the attempt timed out, the connection broke after the bytes left, or the leader lost its
+ * place after it had written them).
  */
 export type FailureClass = "Availability" | "Permanent" | "Unknown"
 

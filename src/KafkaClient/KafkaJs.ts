@@ -324,7 +324,8 @@ class Driver {
         const error = KafkaErrors.fromCode(answer.errorCode, {
           message,
           culprits,
-          idempotent: batch.stamp !== undefined
+          idempotent: batch.stamp !== undefined,
+          appended: answer.baseOffset >= 0n
         })
         outcomes.set(batch, this.#refused(batch, error, identity))
       }

@@ -75,16 +75,23 @@ export interface CodeDetails {
   readonly message?: string | null
   readonly culprits?: ReadonlyArray<number>
   readonly idempotent?: boolean
+  /**
+   * The answer names an offset although it is an error: the leader wrote the batch and lost its place before the replicas
+   * had confirmed (`DelayedProduce` in Kafka's server). The next leader may have it.
+   */
+  readonly appended?: boolean
 }
 
 export const fromCode = (
   code: number,
-  { message, culprits = [], idempotent = false }: CodeDetails = {}
+  { message, culprits = [], idempotent = false, appended = false }: CodeDetails = {}
 ): KafkaError => {
   const row = byCode.get(code) ?? available(`ERROR_${code}`)
+  const unsure = row.class === "Unknown" || (appended && row.class === "Availability")
   return new KafkaError({
     ...row,
-    retryable: row.class === "Unknown" ? idempotent : row.retryable,
+    class: unsure ? "Unknown" : row.class,
+    retryable: unsure ? idempotent : row.retryable,
     message: message ?? `Kafka answered ${row.reason} (${code})`,
     ...(culprits.length === 0 ? {} : { culprits })
   })

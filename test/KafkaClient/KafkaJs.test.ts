@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as KafkaJs from "../../src/KafkaClient/KafkaJs.ts"
-import type { ProduceBatch, ProduceOutcome } from "../../src/KafkaClient.ts"
+import type { Service as KafkaService, ProduceBatch, ProduceOutcome } from "../../src/KafkaClient.ts"
 import { batchOf } from "../support/batches.ts"
 import * as FakeBroker from "../support/FakeBroker.ts"
 
@@ -17,11 +17,11 @@ const batch = (partition: number): ProduceBatch => ({
 const summary = (outcome: ProduceOutcome): string =>
   outcome._tag === "Delivered" ? `delivered at ${outcome.baseOffset}` : `${outcome.error.class} ${outcome.error.reason}`
 
-/** One attempt with a batch for each of two partitions, and the same batches once more. */
-const produceTwice = async (
+const withClient = async <A>(
   answer: FakeBroker.FakeBrokerOptions["answer"],
-  timeoutMs = 2000
-): Promise<ReadonlyArray<ReadonlyArray<string>>> => {
+  use: (client: KafkaService) => Effect.Effect<A>,
+  idempotent = true
+): Promise<A> => {
   const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer })
   try {
     return await Effect.runPromise(
@@ -32,12 +32,9 @@ const produceTwice = async (
             clientId: "test",
             connectionTimeoutMs: 1000,
             requestTimeoutMs: 1000,
-            idempotent: true
+            idempotent
           })
-          const batches = [batch(0), batch(1)]
-          const first = yield* client.produce(batches, timeoutMs)
-          const second = yield* client.produce(batches, timeoutMs)
-          return [first.map(summary), second.map(summary)]
+          return yield* use(client)
         })
       )
     )
@@ -45,6 +42,20 @@ const produceTwice = async (
     await broker.stop()
   }
 }
+
+/** One attempt with a batch for each of two partitions, and the same batches once more. */
+const produceTwice = (
+  answer: FakeBroker.FakeBrokerOptions["answer"],
+  timeoutMs = 2000
+): Promise<ReadonlyArray<ReadonlyArray<string>>> =>
+  withClient(answer, client =>
+    Effect.gen(function* () {
+      const batches = [batch(0), batch(1)]
+      const first = yield* client.produce(batches, timeoutMs)
+      const second = yield* client.produce(batches, timeoutMs)
+      return [first.map(summary), second.map(summary)]
+    })
+  )
 
 describe("KafkaJs and a broker that answers oddly", () => {
   it("takes a partition the answer leaves out as unknown, not as a success (metadata coverage)", async () => {
@@ -89,5 +100,44 @@ describe("KafkaJs and a broker that answers oddly", () => {
         ["delivered at 40", "delivered at 40"]
       ]
     )
+  })
+
+  // A leader that loses its place while the replicas have not confirmed answers so; the new one may have the batch.
+  const appended: FakeBroker.FakeBrokerOptions["answer"] = attempt =>
+    attempt === 0
+      ? [
+          [0, 6, 40n],
+          [1, 6]
+        ]
+      : [
+          [0, 0],
+          [1, 0]
+        ]
+
+  it("takes a refusal with an offset as unknown: the leader had written the batch", async () => {
+    for (const idempotent of [true, false]) {
+      const outcomes = await withClient(appended, client => client.produce([batch(0), batch(1)], 2000), idempotent)
+      assert.deepEqual(outcomes.map(summary), ["Unknown NOT_LEADER_OR_FOLLOWER", "Availability NOT_LEADER_OR_FOLLOWER"])
+      const retryable = outcomes.map(outcome => outcome._tag === "Failed" && outcome.error.retryable)
+      assert.deepEqual(retryable, [idempotent, true])
+    }
+  })
+
+  it("gives the next batch no sequences that may be written already: it would pass for a copy and be lost", async () => {
+    const [given, next] = await withClient(appended, client =>
+      Effect.gen(function* () {
+        const first = [batch(0), batch(1)]
+        yield* client.produce(first, 2000)
+        const stamps = first.map(({ stamp }) => stamp)
+        const second = [batch(0), batch(1)]
+        yield* client.produce(second, 2000)
+        return [stamps, second.map(({ stamp }) => stamp)] as const
+      })
+    )
+    assert.deepEqual(given, [{ producerId: 7n, epoch: 0, sequence: 0 }, undefined])
+    assert.deepEqual(next, [
+      { producerId: 7n, epoch: 1, sequence: 0 },
+      { producerId: 7n, epoch: 0, sequence: 0 }
+    ])
   })
 })

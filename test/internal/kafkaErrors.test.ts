@@ -58,6 +58,17 @@ test("an unknown fate may be tried again only where a second copy is recognised"
   }
 })
 
+test("what the leader had written is unknown, unless it is the record's own fault", () => {
+  for (const code of codes) {
+    const plain = KafkaErrors.fromCode(code)
+    const appended = KafkaErrors.fromCode(code, { appended: true })
+    assert.equal(appended.class, plain.class === "Availability" ? "Unknown" : plain.class)
+    if (appended.class !== "Unknown") continue
+    assert.equal(appended.retryable, false)
+    assert.equal(KafkaErrors.fromCode(code, { appended: true, idempotent: true }).retryable, true)
+  }
+})
+
 test("the broker's own words and the culprits it names are kept", () => {
   const error = KafkaErrors.fromCode(87, { message: "no key", culprits: [2, 5] })
   assert.equal(error.message, "no key")

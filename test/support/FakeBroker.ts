@@ -14,8 +14,13 @@ export interface FakeBroker {
 export interface FakeBrokerOptions {
   readonly topic: string
   readonly partitions: number
-  /** The partitions a Produce answer speaks of, each with this error code; undefined: no answer at all. */
-  readonly answer: (attempt: number) => ReadonlyArray<readonly [partition: number, errorCode: number]> | undefined
+  /**
+   * The partitions a Produce answer speaks of, each with this error code, and with an offset: 40 by default, and -1 with
+   * an error; undefined: no answer at all.
+   */
+  readonly answer: (
+    attempt: number
+  ) => ReadonlyArray<readonly [partition: number, errorCode: number, offset?: bigint]> | undefined
 }
 
 const int8 = (value: number) => Buffer.from([value])
@@ -82,8 +87,8 @@ export const start = ({ answer, partitions, topic }: FakeBrokerOptions): Promise
         case 0: {
           const answered = answer(attempts++)
           if (answered === undefined) return undefined
-          const told = answered.map(([partition, code]) =>
-            all(int32(partition), int16(code), int64(40n), int64(-1n), int64(0n))
+          const told = answered.map(([partition, code, offset = code === 0 ? 40n : -1n]) =>
+            all(int32(partition), int16(code), int64(offset), int64(-1n), int64(0n))
           )
           return all(array([all(string(topic), array(told))]), int32(0))
         }
