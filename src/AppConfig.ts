@@ -22,6 +22,7 @@ import * as Yaml from "./internal/config/yaml.ts"
 export type { Environment } from "./internal/config/environment.ts"
 export { ConfigError, type Issue, renderIssue } from "./internal/config/issue.ts"
 export type {
+  BacklogConfig,
   Balancer,
   BreakerConfig,
   BufferConfig,

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { Service as Claims } from "./ClaimCheck.ts"
 import type { Envelope } from "./Envelope.ts"
 import { FallbackQueueError, type Service as Queue } from "./FallbackQueue.ts"
+import type { Backlog, BacklogStatus } from "./internal/backlog.ts"
 import { BreakerState, type OpenSchedule, type State } from "./internal/breakerState.ts"
 import type { Deadline } from "./internal/deadline.ts"
 import { makePark, type Park, type Unstored } from "./internal/park.ts"
@@ -30,6 +31,8 @@ export interface Parcel {
   readonly envelope: Envelope
   /** For the message's readable attributes. */
   readonly firstId: string
+  /** Kafka may have it all the same: said in the error, should it find no place. */
+  readonly maybeInKafka?: boolean
   /** Told exactly once: every record is in the queue but for these, in order. */
   readonly settle: (exceptions: ReadonlyArray<Exception>) => void
 }
@@ -50,6 +53,8 @@ export interface Status {
   readonly pendingRecords: number
   /** Records that may be there twice: the queue's answer was lost, and they were sent again or spooled as well. */
   readonly storedTwice: number
+  /** Undefined when nothing limits it. */
+  readonly backlog: BacklogStatus | undefined
 }
 
 export interface Service {
@@ -83,6 +88,8 @@ export interface Options {
   /** Takes the records no message can hold. */
   readonly claims?: Claims | undefined
   readonly spool?: Spool | undefined
+  /** Limits what is diverted to the queue, which must be the one it watches. What is moved there does not pass it. */
+  readonly backlog?: Backlog | undefined
 }
 
 /** Stores under way at the same time; what comes meanwhile is collected for the next. */
@@ -107,6 +114,12 @@ const thresholds = (budgetMs: number) => ({
   probeTimeoutMs: budgetMs * 2
 })
 
+/** How the error of a record begins that has no durable place. */
+const kafkaFailed = ({ maybeInKafka }: Parcel): string =>
+  maybeInKafka === true
+    ? "Kafka did not answer in time (the record may be there all the same)"
+    : "Kafka did not take it in time"
+
 /** Of a parcel: not in the queue. */
 interface Refused extends Unstored {
   readonly parcel: Parcel
@@ -114,7 +127,7 @@ interface Refused extends Unstored {
 
 export const make = (queue: Queue, options: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { budgetMs, claims, deadline, spool } = options
+    const { backlog, budgetMs, claims, deadline, spool } = options
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const stores = yield* FiberSet.make()
@@ -147,10 +160,10 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
       records -= parcel.envelope.recordCount
       parcel.settle(exceptions)
     }
-    const failure = (message: string, cause?: unknown) =>
+    const failure = ({ error, parcel }: Refused, also = "", cause: unknown = error) =>
       new PublishError({
         reason: "FallbackUnavailable",
-        message: `Kafka did not take it in time and the fallback queue ${queue.name} refused: ${message}`,
+        message: `${kafkaFailed(parcel)}, and the fallback queue ${queue.name} refused: ${error.message}${also}`,
         cause
       })
     const wholly = (
@@ -243,13 +256,13 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         for (const { parcel } of group) {
           const parts = byParcel.get(parcel) ?? []
           if (!untold.has(parcel) || parts.some(part => !outcomes.has(part))) continue
-          conclude(parcel, parts, part => outcomes.get(part) ?? failure(part.error.message, part.error))
+          conclude(parcel, parts, part => outcomes.get(part) ?? failure(part))
         }
       }
       const storeGroup = (group: ReadonlyArray<Refused>) =>
         spool === undefined
           ? Effect.sync(() => {
-              for (const one of group) outcomes.set(one, failure(one.error.message, one.error))
+              for (const one of group) outcomes.set(one, failure(one))
               concludeAll(group)
             })
           : Effect.match(spool.put(group.map(({ envelope }) => envelope)), {
@@ -262,7 +275,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
                 concludeAll(group)
               },
               onFailure: cause => {
-                for (const one of group) outcomes.set(one, failure(`${one.error.message}; and ${cause.message}`, cause))
+                for (const one of group) outcomes.set(one, failure(one, `; and ${cause.message}`, cause))
                 concludeAll(group)
               }
             })
@@ -304,21 +317,28 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
 
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
-        const left = [...small.pending.splice(0), ...large.pending.splice(0)]
+        const left = [...small.pending.splice(0), ...large.pending.splice(0)].map(({ parcel }) => parcel)
         return toSpool(refusedFor(left, "it was closed before it was asked", "Unavailable"))
       })
     )
 
+    const refuse = ({ parcel }: Tray["pending"][number], why: string) => {
+      const error = new PublishError({ reason: "Overloaded", message: `${kafkaFailed(parcel)}, and ${why}` })
+      tell(parcel, [{ from: 0, count: parcel.envelope.recordCount, outcome: error }])
+    }
+
     const run = (tray: Tray) =>
       Effect.forever(
         Effect.gen(function* () {
-          if (!tray.ready) yield* tray.work.wait
-          if (!tray.ready) return
+          if (tray.pending.length === 0) yield* tray.work.wait
           yield* Effect.sleep(options.collectMs)
-          // Behind stores that take their time, the wait counts: it is the caller's.
-          const waitedMs = now() - tray.since
+          if (backlog !== undefined && (yield* backlog.pass(tray.pending, refuse))) tray.heldUntil = now()
+          if (!tray.ready) return yield* tray.work.wait
           // Large ones one by one: each is told as soon as it is durable.
-          const parcels = tray.pending.splice(0, tray === large ? 1 : tray.pending.length)
+          const taken = tray.pending.splice(0, tray === large ? 1 : tray.pending.length)
+          // Behind stores that take their time, the wait counts: it is the caller's. The backlog's limit has its own.
+          const waitedMs = now() - Math.max(tray.heldUntil, taken[0]?.since ?? 0)
+          const parcels = taken.map(({ parcel }) => parcel)
           tray.running++
           start(store(parcels, tray, tray === large ? 0 : waitedMs))
         })
@@ -330,8 +350,7 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
         bytes += parcel.envelope.batch.length
         records += parcel.envelope.recordCount
         const tray = parcel.envelope.batch.length > maximumBatchBytes ? large : small
-        if (tray.pending.length === 0) tray.since = now()
-        tray.pending.push(parcel)
+        tray.pending.push({ parcel, since: now() })
         tray.work.notify()
       },
       move: parcels =>
@@ -350,7 +369,8 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
           pending: untold.size,
           pendingBytes: bytes,
           pendingRecords: records,
-          storedTwice
+          storedTwice,
+          backlog: backlog?.status()
         }
       },
       run: Effect.zipRight(Effect.all([run(small), run(large)], { concurrency: "unbounded" }), Effect.never)
@@ -359,18 +379,19 @@ export const make = (queue: Queue, options: Options): Effect.Effect<Service, nev
 
 /** What waits to be stored, and how much of it is under way. */
 interface Tray {
-  readonly pending: Array<Parcel>
+  /** Oldest first; since when, ms since the epoch. */
+  readonly pending: Array<{ readonly parcel: Parcel; readonly since: number }>
   readonly work: Signal
   readonly ready: boolean
-  /** When the first of `pending` came, ms since the epoch. */
-  since: number
+  /** Until when the backlog's limit has last kept them waiting, ms since the epoch. */
+  heldUntil: number
   running: number
 }
 
 const makeTray = (most: number): Tray => ({
   pending: [],
   work: makeSignal(),
-  since: 0,
+  heldUntil: 0,
   running: 0,
   get ready() {
     return this.pending.length > 0 && this.running < most

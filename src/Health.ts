@@ -1,6 +1,7 @@
 /**
  * Whether records are accepted, and what becomes of them: the truth for load balancers and people.
  */
+import type { BacklogStatus } from "./internal/backlog.ts"
 
 /** `accepting`: to Kafka. `degraded`: accepted, but diverted or without a safety net. `refusing`: publishes fail. */
 export type Readiness = "accepting" | "degraded" | "refusing"
@@ -33,7 +34,12 @@ export interface Evidence {
     /** Partitions whose own breaker is not closed. */
     readonly openPartitions: number
     /** Fallback queues of the connection's topics; `fault` is empty when the queue answers. */
-    readonly queues: ReadonlyArray<{ readonly name: string; readonly fault: string }>
+    readonly queues: ReadonlyArray<{
+      readonly name: string
+      readonly fault: string
+      /** Undefined: nothing limits it. */
+      readonly backlog: Pick<BacklogStatus, "maxMessages" | "messages" | "state"> | undefined
+    }>
     /** Why claim checks took no record when they were last needed. */
     readonly claimFaults: ReadonlyArray<string>
     /** Topics without any fallback queue. */
@@ -66,9 +72,16 @@ export const judge = (evidence: Evidence): Health => {
     const { breaker, claimFaults, name, openPartitions, queues, unknownTopics, unprotected } = connection
     const faulty = queues.filter(queue => queue.fault !== "")
     for (const queue of faulty) add("degraded", `fallback queue ${queue.name}: ${queue.fault}`)
+    for (const { backlog, name: queue } of queues) {
+      if (backlog === undefined || backlog.state === "open") continue
+      const fate = backlog.state === "holding" ? "waits" : "is refused"
+      const full = `backlog limit reached, about ${backlog.messages} of ${backlog.maxMessages} messages`
+      add("degraded", `fallback queue ${queue}: ${full}: what Kafka does not take ${fate}`)
+    }
     if (breaker.state !== "closed") {
       const spools = spool !== undefined && spool.fault === "" && queues.length > 0
-      const nowhere = faulty.length === queues.length && !spools
+      // What a full queue refuses is not spooled: the limit is on all of it.
+      const nowhere = queues.every(({ backlog, fault }) => backlog?.state === "refusing" || (fault !== "" && !spools))
       add(
         nowhere ? "refusing" : "degraded",
         `Kafka connection ${name}: circuit breaker ${breaker.state}: ${breaker.reason}`

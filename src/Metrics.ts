@@ -1,6 +1,7 @@
 /**
  * The runtime's numbers as Prometheus text (exposition format 0.0.4).
  */
+import type { BacklogStatus } from "./internal/backlog.ts"
 import type { LatencyStatus, Status } from "./Spillway.ts"
 
 type Labels = Readonly<Record<string, string>>
@@ -172,6 +173,34 @@ export const render = (status: Status): string => {
             state => [{ producer, queue, state }, depth[state]] as const
           )
     )
+  )
+  const limited = (read: (backlog: BacklogStatus) => number) =>
+    fallbacks.flatMap(({ producer, queue, writer: { backlog } }) =>
+      backlog === undefined ? [] : [[{ producer, queue }, read(backlog)] as const]
+    )
+  page.family(
+    "spillway_backlog_max_messages",
+    "gauge",
+    "Messages in the fallback queue from which on nothing is diverted to it.",
+    limited(({ maxMessages }) => maxMessages)
+  )
+  page.family(
+    "spillway_backlog_messages",
+    "gauge",
+    "Messages in the fallback queue as the limit sees it: the last reading, and what this instance did since.",
+    limited(({ messages }) => messages)
+  )
+  page.family(
+    "spillway_backlog_reached",
+    "gauge",
+    "1 while the limit is reached.",
+    limited(({ state }) => (state === "open" ? 0 : 1))
+  )
+  page.family(
+    "spillway_backlog_refused_records_total",
+    "counter",
+    "Records refused because the limit was reached; among the failed ones.",
+    limited(({ refusedRecords }) => refusedRecords)
   )
   page.family(
     "spillway_queue_breaker_state",

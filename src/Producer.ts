@@ -193,6 +193,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
+        maybeInKafka: batch.maybeWritten,
         settle: exceptions => parked(batch, exceptions)
       })
     }

@@ -63,8 +63,8 @@ export class Receipt {
  * Why a record is not durable.
  *
  * Rejected, a fault of the record itself: `InvalidRecord`, `RecordTooLarge`, `UnknownTopic`, `NotAuthorized`,
- * `EncodingFailed`. Failed, not the record's fault: `Overloaded` (no room within the bound), `Closed` (shutting down),
- * `FallbackUnavailable` (Kafka and the fallback both refused in time).
+ * `EncodingFailed`. Failed, not the record's fault: `Overloaded` (no room within the bound, in the buffer or below the
+ * backlog's limit), `Closed` (shutting down), `FallbackUnavailable` (Kafka and the fallback both refused in time).
  */
 export type PublishErrorReason =
   | "InvalidRecord"

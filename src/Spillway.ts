@@ -16,6 +16,7 @@ import * as DeadLetterQueue from "./DeadLetterQueue.ts"
 import type { FallbackQueueError, Service as Queue, QueueDepth } from "./FallbackQueue.ts"
 import * as FallbackWriter from "./FallbackWriter.ts"
 import * as Health from "./Health.ts"
+import { makeBacklog } from "./internal/backlog.ts"
 import { fallbackBudgetMs } from "./internal/config/model.ts"
 import { type Deadline, makeDeadline } from "./internal/deadline.ts"
 import { Histogram } from "./internal/histogram.ts"
@@ -186,12 +187,23 @@ const makeFallback = (
     const onRequest = (_operation: string, requests: number) => {
       billed += requests
     }
-    const queue = yield* drivers.queue({
+    const driven = yield* drivers.queue({
       queueId: retry.queueId,
       client,
       create: retry.create ? { deadLetterQueueId: retry.deadLetterQueueId } : undefined,
       onRequest
     })
+    const clock = yield* Effect.clock
+    const backlog =
+      retry.backlog === undefined
+        ? undefined
+        : makeBacklog(
+            driven,
+            { ...retry.backlog, key: `stream.producer.${producer.name}.retry.backlog.max_messages` },
+            () => clock.unsafeCurrentTimeMillis(),
+            deadline
+          )
+    const queue = backlog?.queue ?? driven
     const buried = yield* drivers.queue({
       queueId: retry.deadLetterQueueId,
       client,
@@ -207,7 +219,8 @@ const makeFallback = (
       openSchedule: openScheduleOf(config.breaker),
       claims,
       deadline,
-      spool
+      spool,
+      backlog
     })
     const daemon = yield* RetryDaemon.make(
       {
@@ -444,7 +457,7 @@ export const make = (
           breaker: { state: breaker.state, reason: breaker.reason },
           unknownTopics: producer.topics.filter(({ partitions }) => partitions === 0).map(({ topic }) => topic),
           openPartitions: breaker.partitions.length,
-          queues: fallbacks.map(({ fault, queue }) => ({ name: queue, fault })),
+          queues: fallbacks.map(({ fault, queue, writer }) => ({ name: queue, fault, backlog: writer.backlog })),
           claimFaults: fallbacks.map(({ writer }) => writer.claimFault).filter(fault => fault !== ""),
           unprotected: producer.topics
             .map(({ topic }) => topic)

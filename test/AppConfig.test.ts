@@ -71,7 +71,8 @@ describe("the example", () => {
             create: false,
             visibilityTimeoutMs: 60_000,
             rate: undefined,
-            claimCheck: undefined
+            claimCheck: undefined,
+            backlog: undefined
           }
         }
       },

@@ -9,6 +9,8 @@ export interface Deadline {
   readonly at: () => number | undefined
   /** The first call counts: nothing moves a deadline. */
   readonly set: (at: number) => void
+  /** Ends once the moment is known. */
+  readonly known: Effect.Effect<void>
   /** Ends when the moment has come. */
   readonly reached: Effect.Effect<void>
 }
@@ -23,6 +25,7 @@ export const makeDeadline = (): Deadline => {
       at ??= moment
       known.unsafeOpen()
     },
+    known: known.await,
     reached: Effect.zipRight(known.await, wait)
   }
 }

@@ -42,6 +42,36 @@ kafka: { connection: { other: { brokers: "b:9092" } } }`,
       /^is the queue of producer example_producer, whose Kafka connection is default/
     ],
     ["spool: { max_bytes: 1GiB }", "spool.path", /missing/],
+    [
+      `spool: { path: spool.db }\n${retry("enabled: false")}`,
+      "spool",
+      /^does nothing: only what is diverted can be spooled, and no producer has retry\.enabled: true$/
+    ],
+    [
+      retry("backlog: { policy: reject }"),
+      "stream.producer.example_producer.retry.backlog.max_messages",
+      /missing, expected a whole number/
+    ],
+    [
+      retry("backlog: { max_messages: 0 }"),
+      "stream.producer.example_producer.retry.backlog.max_messages",
+      /expected a whole number from 1/
+    ],
+    [
+      retry("backlog: { max_messages: 1, policy: drop }"),
+      "stream.producer.example_producer.retry.backlog.policy",
+      /expected one of wait, reject, found "drop"/
+    ],
+    [
+      retry("backlog: { max_messages: 1, policy: reject, max_wait: 1s }"),
+      "stream.producer.example_producer.retry.backlog.max_wait",
+      /^policy reject does not wait$/
+    ],
+    [
+      `${retry("backlog: { max_messages: 1, max_wait: 7s }")}\nhttp: { request_timeout: 20s }`,
+      "http.request_timeout",
+      /output example_output, the backlog's max_wait and the fallback's budget together \(20s\), found 20s$/
+    ],
     [second("{ output: second }"), "stream.producer.second.retry.queue_id", /missing, expected an SQS queue/],
     [second("{ output: second, retry: }"), "stream.producer.second.retry.queue_id", /missing/],
     [
@@ -196,6 +226,25 @@ kafka: { connection: { other: { brokers: "b:9092" } } }`,
     assert.equal(config.s3Clients.default?.pathStyle, true)
     assert.equal(good(s3("region: r")).s3Clients.default?.pathStyle, false)
     assert.equal(good(s3("region: r, path_style: true")).s3Clients.default?.pathStyle, true)
+  })
+
+  test("a backlog has no limit unless configured, and its wait counts in what a request may take", () => {
+    const backlogOf = (text: string) => good(retry(text)).producers.example_producer?.retry.backlog
+    assert.equal(backlogOf(""), undefined)
+    assert.deepEqual(backlogOf("backlog: { max_messages: 7 }"), { maxMessages: 7, policy: "wait", maxWaitMs: 6000 })
+    assert.deepEqual(backlogOf("backlog: { max_messages: 7, policy: reject }"), {
+      maxMessages: 7,
+      policy: "reject",
+      maxWaitMs: 0
+    })
+    const requestMs = (text: string) => good(retry(text)).http.requestTimeoutMs
+    assert.equal(requestMs("backlog: { max_messages: 7, max_wait: 20s }"), 35_000)
+    assert.equal(requestMs("backlog: { max_messages: 7, policy: reject }"), 15_000)
+  })
+
+  test("a spool needs a producer with a fallback queue, one is enough", () => {
+    const more = `stream: { output: { second: { topic: t2 } }, producer: { second: { output: second, retry: { enabled: false } } } }`
+    assert.ok(good(`spool: { path: spool.db }\n${more}`).spool)
   })
 
   test("loopback addresses need no token, others are fine with one", () => {

@@ -178,7 +178,22 @@ const regionOf = (path: KeyPath, { env, report, root }: Surroundings): string =>
   return region ?? ""
 }
 
-const retryOf = (retry: WrittenRetry, path: KeyPath, { report, root }: Surroundings): Model.RetryConfig => {
+/** Longer than the queue's depth takes to be read anew: whoever waits for room is there when it is noticed, ms. */
+const backlogWaitMs = 6000
+
+const backlogOf = (
+  { max_messages: maxMessages, max_wait: maxWait, policy }: NonNullable<WrittenRetry["backlog"]>,
+  path: KeyPath,
+  { report, root }: Surroundings
+): Model.BacklogConfig => {
+  if (policy === "wait") return { maxMessages, policy, maxWaitMs: maxWait ?? backlogWaitMs }
+  const at = [...path, "max_wait"]
+  if (maxWait !== undefined) report.fault(locate(root, at), at, { message: "policy reject does not wait" })
+  return { maxMessages, policy, maxWaitMs: 0 }
+}
+
+const retryOf = (retry: WrittenRetry, path: KeyPath, around: Surroundings): Model.RetryConfig => {
+  const { report, root } = around
   const settings = {
     afterMs: retry.after,
     maxAttempts: retry.max_attempts,
@@ -198,7 +213,8 @@ const retryOf = (retry: WrittenRetry, path: KeyPath, { report, root }: Surroundi
             bucket: retry.claim_check.bucket,
             prefix: retry.claim_check.prefix,
             clientName: retry.claim_check.client_name
-          }
+          },
+    backlog: retry.backlog === undefined ? undefined : backlogOf(retry.backlog, [...path, "backlog"], around)
   }
   const { queue_id: queueId, dead_letter_queue_id: given } = retry
   const judge = (key: string, id: string | undefined, derives: boolean): void => {

@@ -43,6 +43,15 @@ export interface ClaimCheckConfig {
   readonly clientName: string
 }
 
+/** `stream.producer.<name>.retry.backlog`. */
+export interface BacklogConfig {
+  /** Messages in the queue from which on nothing more is diverted to it. */
+  readonly maxMessages: number
+  readonly policy: "wait" | "reject"
+  /** How long a record may wait for room; 0 with `reject`. */
+  readonly maxWaitMs: number
+}
+
 interface RetrySettings {
   /** Delay before the first retry. */
   readonly afterMs: number
@@ -61,6 +70,8 @@ interface RetrySettings {
   readonly rate: number | undefined
   /** Where records go that fit into no message; undefined: nowhere. */
   readonly claimCheck: ClaimCheckConfig | undefined
+  /** Undefined: no limit. */
+  readonly backlog: BacklogConfig | undefined
 }
 
 /** `stream.producer.<name>.retry`: the queue ids are there whenever it is enabled. */
@@ -228,7 +239,8 @@ export const longestOutcomeMs = (
   const fallbacks = Object.values(producers).map(({ output: name, retry }) => {
     if (name !== output.name || !retry.enabled) return 0
     // Without a spool nobody else takes the records: the last call may outlast the budget.
-    return spool?.queueTimeoutMs ?? fallbackBudgetMs + (sqsClients[retry.clientName]?.requestTimeoutMs ?? 0)
+    const storing = spool?.queueTimeoutMs ?? fallbackBudgetMs + (sqsClients[retry.clientName]?.requestTimeoutMs ?? 0)
+    return (retry.backlog?.maxWaitMs ?? 0) + storing
   })
   return buffer.maxWaitMs + output.writeTimeoutMs + Math.max(0, ...fallbacks)
 }

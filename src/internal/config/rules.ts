@@ -23,6 +23,7 @@ export const check = (config: AppConfig, root: Node, report: Report): void => {
   producers(config, say, good)
   outputs(config, say, good)
   deadlines(config, say, good)
+  spooled(config, say, good)
   services(config, say, good)
 }
 
@@ -179,8 +180,13 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     }
     const longest = longestOutcomeMs(output, config)
     const request: Path = ["http", "request_timeout"]
-    if (config.http.requestTimeoutMs <= longest && good(write, request, ["buffer", "max_wait"], spoolPath)) {
-      const need = `buffer.max_wait, write_timeout of output ${output.name} and the fallback's budget together (${formatDuration(longest)})`
+    const waits = Object.values(config.producers)
+      .filter(({ output: name, retry }) => name === output.name && (retry.backlog?.maxWaitMs ?? 0) > 0)
+      .map(({ name }): Path => [...producerPath, name, "retry", "backlog"])
+    const parts = [write, request, ["buffer", "max_wait"], spoolPath, ...waits, ...waits.map(at => [...at, "max_wait"])]
+    if (config.http.requestTimeoutMs <= longest && good(...parts)) {
+      const room = waits.length === 0 ? "" : ", the backlog's max_wait"
+      const need = `buffer.max_wait, write_timeout of output ${output.name}${room} and the fallback's budget together (${formatDuration(longest)})`
       say(request, `must be longer than ${need}, found ${formatDuration(config.http.requestTimeoutMs)}`)
     }
   }
@@ -215,6 +221,14 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
 
 /** Addresses of this host alone: IPv4 127.0.0.0/8, IPv6 ::1, and the name that stands for them. */
 const isLoopback = (host: string): boolean => /^(127(\.\d{1,3}){3}|\[?::1\]?|localhost)$/i.test(host)
+
+/** What is not diverted is not spooled either, and a topic without a fallback queue is not drained. */
+const spooled = (config: AppConfig, say: Say, good: Good): void => {
+  const producers = Object.values(config.producers)
+  if (config.spool === undefined || producers.length === 0 || producers.some(({ retry }) => retry.enabled)) return
+  if (!good(["spool"], ...producers.map(({ name }) => [...producerPath, name, "retry", "enabled"]))) return
+  say(["spool"], "does nothing: only what is diverted can be spooled, and no producer has retry.enabled: true")
+}
 
 const services = (config: AppConfig, say: Say, good: Good): void => {
   const { breaker, http } = config

@@ -74,6 +74,24 @@ const claimCheck = section({
   client_name: defaulted(text(), "default", "default", "Name of a `cloud.aws.s3.clients` entry.")
 })
 
+const backlog = section({
+  max_messages: required(
+    whole(1, 1_000_000_000),
+    "Messages in the queue, waiting, delayed and in flight together, from which on nothing more is diverted to it. A message holds many records. Approximate, as SQS counts."
+  ),
+  policy: defaulted(
+    choice(["wait", "reject"]),
+    "wait",
+    "wait",
+    "What becomes of records that Kafka does not take meanwhile. `wait`: they wait for room, then they are `Overloaded`. `reject`: they are at once."
+  ),
+  max_wait: optional(
+    duration(1, hour),
+    "How long a record waits for room. Not with `reject`.",
+    "6s: the queue is asked for its depth every 5s"
+  )
+})
+
 const retryFields = {
   enabled: defaulted(flag, true, "true", "Divert to the fallback queue, and replay from it."),
   after: defaulted(duration(0, 24 * hour), minute, "1m", "Delay before a diverted record is first replayed."),
@@ -112,6 +130,11 @@ const retryFields = {
     claimCheck,
     "Where records go that fit into no message of the queue; see docs/operations/claim-check.md.",
     "none: they are not diverted, and their publish fails during an outage"
+  ),
+  backlog: optional(
+    backlog,
+    "Limit on what lies in the queue; see docs/operations/backlog.md.",
+    "no limit, but the queue's retention"
   )
 }
 
