@@ -7,6 +7,7 @@ import * as KafkaJs from "../src/KafkaClient/KafkaJs.ts"
 import type { Service as KafkaService } from "../src/KafkaClient.ts"
 import * as Producer from "../src/Producer.ts"
 import type { Outcome } from "../src/Receipt.ts"
+import type { ProducerRecord } from "../src/Record.ts"
 import { eventCount, events } from "./events.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
@@ -150,15 +151,16 @@ const rows = {
   publishAll: (producer: Producer.Service, job: Job, flow: Flow) => {
     const values = events(job.size)
     let next = 0
-    const array = () =>
-      Array.from({ length: 1000 }, () => ({
-        topic: job.topic,
-        key: null,
-        value: values[next++ & (eventCount - 1)] ?? null
-      }))
+    const array = () => {
+      const records: Array<ProducerRecord> = []
+      for (let i = 0; i < burst; i++) {
+        records.push({ topic: job.topic, key: null, value: values[next++ & (eventCount - 1)] ?? null })
+      }
+      return records
+    }
     return callers(
       flow,
-      32,
+      outstandingLimit / burst,
       () => producer.publishAll(array()),
       outcomes => {
         for (const outcome of outcomes) {

@@ -422,12 +422,11 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
           const outcomes = new Array<Outcome>(records.length)
           let left = records.length
           if (left === 0) return resume(Effect.succeed(outcomes))
-          records.forEach((record, index) => {
-            accumulator.offer(record, outcome => {
-              outcomes[index] = outcome
-              if (--left === 0) resume(Effect.succeed(outcomes))
-            })
-          })
+          const settle = (outcome: Outcome, index: number) => {
+            outcomes[index] = outcome
+            if (--left === 0) resume(Effect.succeed(outcomes))
+          }
+          records.forEach((record, index) => accumulator.offer(record, settle, index))
         }),
       publishPromise: record =>
         new Promise((resolve, reject) => {

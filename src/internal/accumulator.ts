@@ -63,6 +63,7 @@ interface Topic {
 interface Waiting {
   readonly record: ProducerRecord
   readonly callback: Callback
+  readonly index: number
   readonly until: number
 }
 
@@ -179,54 +180,58 @@ export class Accumulator {
     return true
   }
 
-  /** Takes a record in. The callback is told exactly once what became of it, also when it is refused here. */
-  offer(record: ProducerRecord, callback: Callback): void {
-    if (this.#closed) return this.#refuse(callback, closedError)
+  /**
+   * Takes a record in. The callback is told exactly once what became of it, also when it is refused here.
+   *
+   * @param index what the callback is told beside the outcome
+   */
+  offer(record: ProducerRecord, callback: Callback, index = 0): void {
+    if (this.#closed) return this.#refuse(callback, index, closedError)
     const fault = checkRecord(record)
-    if (fault !== undefined) return this.#refuse(callback, fault)
+    if (fault !== undefined) return this.#refuse(callback, index, fault)
     const topic = this.#topics.get(record.topic)
     if (topic === undefined)
-      return this.#refuse(callback, unknownTopic(record.topic, "no producer is configured for it"))
+      return this.#refuse(callback, index, unknownTopic(record.topic, "no producer is configured for it"))
     if (topic.options.encoding !== "raw") {
       const { encoding } = topic.options
       const wrong = checkEncoding(encoding, record.value)
       if (wrong !== undefined) {
         const message = `value: not ${encoding}: ${wrong.message}`
-        return this.#refuse(callback, new PublishError({ reason: "EncodingFailed", field: "value", message }))
+        return this.#refuse(callback, index, new PublishError({ reason: "EncodingFailed", field: "value", message }))
       }
     }
-    if (this.#full || this.waiting > 0) return this.#wait(record, callback)
-    this.#admit(topic, record, callback)
+    if (this.#full || this.waiting > 0) return this.#wait(record, callback, index)
+    this.#admit(topic, record, callback, index)
   }
 
   get #full(): boolean {
     return this.#records >= this.#buffer.maxRecords || this.#bytes >= this.#buffer.maxBytes
   }
 
-  #wait(record: ProducerRecord, callback: Callback): void {
-    if (this.waiting >= this.#buffer.maxRecords) return this.#refuse(callback, overloadedError)
-    this.#waiting.push({ record, callback, until: this.#now() + this.#buffer.maxWaitMs })
+  #wait(record: ProducerRecord, callback: Callback, index: number): void {
+    if (this.waiting >= this.#buffer.maxRecords) return this.#refuse(callback, index, overloadedError)
+    this.#waiting.push({ record, callback, index, until: this.#now() + this.#buffer.maxWaitMs })
     this.#onWork()
   }
 
-  #refuse(callback: Callback, error: PublishError): void {
+  #refuse(callback: Callback, index: number, error: PublishError): void {
     if (error.rejected) this.counters.rejected++
     else this.counters.failed++
     this.counters.accepted++
-    tell(callback, error)
+    tell(callback, index, error)
   }
 
-  #admit(topic: Topic, record: ProducerRecord, callback: Callback): void {
+  #admit(topic: Topic, record: ProducerRecord, callback: Callback, index: number): void {
     const now = this.#now()
     const { options } = topic
     if (topic.refusal !== undefined && now - topic.refusedSince >= options.writeTimeoutMs) {
-      return this.#refuse(callback, rejection(topic.refusal, options.topic))
+      return this.#refuse(callback, index, rejection(topic.refusal, options.topic))
     }
     const { partition } = record
     const count = topic.partitionCount
     if (partition !== undefined && count > 0 && partition >= count) {
       const message = `partition: ${partition} does not exist, ${options.topic} has ${count}`
-      return this.#refuse(callback, new PublishError({ reason: "InvalidRecord", field: "partition", message }))
+      return this.#refuse(callback, index, new PublishError({ reason: "InvalidRecord", field: "partition", message }))
     }
     const chosen = partition ?? (count === 0 ? -1 : topic.partitioner.choose(record.key, topic.view))
     const lane = this.#lane(topic, chosen)
@@ -241,9 +246,9 @@ export class Accumulator {
     }
     if (taken < 0) {
       const message = `the record is larger than ${options.maxRecordBytes} bytes`
-      return this.#refuse(callback, new PublishError({ reason: "RecordTooLarge", field: "value", message }))
+      return this.#refuse(callback, index, new PublishError({ reason: "RecordTooLarge", field: "value", message }))
     }
-    lane.callbacks.push(callback)
+    lane.listen(callback, index)
     if (partition !== undefined) lane.partitionFixed = true
     this.counters.accepted++
     this.#records++
@@ -511,7 +516,7 @@ export class Accumulator {
       lane.openedAt = batch.openedAt
       taken = this.#open(topic, lane, batch.openedAt).append(record, timestamp, batchBytes, maxRecordBytes * 2)
     }
-    lane.callbacks.push(callback)
+    lane.listen(callback, batch.indexes[index] ?? 0)
     this.#bytes += taken
     this.#active.add(lane)
   }
@@ -527,7 +532,7 @@ export class Accumulator {
   close(): void {
     this.#closed = true
     this.flush()
-    for (const { callback } of this.#waiting.slice(this.#waitingFrom)) this.#refuse(callback, closedError)
+    for (const { callback, index } of this.#waiting.slice(this.#waitingFrom)) this.#refuse(callback, index, closedError)
     this.#waiting = []
     this.#waitingFrom = 0
   }
@@ -543,7 +548,7 @@ export class Accumulator {
     for (let most = this.waiting; most > 0 && !this.#full; most--) {
       const next = this.#waiting[this.#waitingFrom++]
       const topic = next === undefined ? undefined : this.#topics.get(next.record.topic)
-      if (next !== undefined && topic !== undefined) this.#admit(topic, next.record, next.callback)
+      if (next !== undefined && topic !== undefined) this.#admit(topic, next.record, next.callback, next.index)
     }
     this.#compactWaiting()
   }
@@ -553,7 +558,7 @@ export class Accumulator {
       const next = this.#waiting[this.#waitingFrom]
       if (next === undefined || next.until > now) break
       this.#waitingFrom++
-      this.#refuse(next.callback, overloadedError)
+      this.#refuse(next.callback, next.index, overloadedError)
     }
     this.#compactWaiting()
   }

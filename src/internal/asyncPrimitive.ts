@@ -1,15 +1,27 @@
 /**
- * `Effect.async` for the hot path: one primitive op and no closure beyond the registration. `Effect.async` itself adds a
- * custom op, a cancel handler and an abort controller's place to each call, which is most of what a publish costs.
+ * `Effect.async` for the hot path: one primitive op and no closure beyond the registration, and the answer goes on with
+ * the fiber at once. `Effect.async` itself adds a custom op, a cancel handler and an abort controller's place to each
+ * call, and wakes each fiber by a task, a microtask and a closure of its own, which is most of what a publish costs.
  *
- * It relies on the shape of effect 3.22's `Async` op (pinned in package.json; `test/internal/asyncPrimitive.test.ts` fails when
- * it changes). To undo it: `Effect.async(register)`.
+ * It relies on the shape of effect 3.22's `Async` op and of a suspended fiber (pinned in package.json;
+ * `test/internal/asyncPrimitive.test.ts` fails when they change). Where a fiber looks otherwise it is woken as usual. To undo
+ * it: `Effect.async(register)`.
  */
 import type * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 
-type Register<A, E> = (resume: (effect: Effect.Effect<A, E>) => void) => void
+type Resume<A, E> = (effect: Effect.Effect<A, E>) => void
+type Register<A, E> = (resume: Resume<A, E>) => void
+
+/** A fiber that can be interrupted while it waits: `_asyncInterruptor` is what it waits for. */
+interface Suspended<A, E> {
+  _asyncInterruptor: Resume<A, E> | null
+  _asyncBlockingOn: FiberId.FiberId | null
+  start(effect: Effect.Effect<A, E>): void
+}
 
 class AsyncOp<A, E> {
   readonly _op = "Async"
@@ -23,4 +35,16 @@ Object.setPrototypeOf(AsyncOp.prototype, Effectable.EffectPrototype)
 
 /** Suspends until `register`'s callback is called; later calls do nothing. Interruption ends the wait, nothing else. */
 export const asyncPrimitive = <A, E>(register: Register<A, E>): Effect.Effect<A, E> =>
-  new AsyncOp(register) as unknown as Effect.Effect<A, E>
+  new AsyncOp<A, E>(wake => {
+    const fiber = Option.getOrUndefined(Fiber.getCurrentFiber()) as unknown as Suspended<A, E> | undefined
+    let waiting = true
+    register(effect => {
+      if (!waiting) return
+      waiting = false
+      // Not when it has been interrupted meanwhile, nor when it cannot be.
+      if (fiber === undefined || fiber._asyncInterruptor !== wake) return wake(effect)
+      fiber._asyncInterruptor = null
+      fiber._asyncBlockingOn = null
+      fiber.start(effect)
+    })
+  }) as unknown as Effect.Effect<A, E>

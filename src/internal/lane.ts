@@ -8,8 +8,11 @@ import { type Outcome, type PublishError, Receipt, type Settlement } from "../Re
 import type { BatchBuilder } from "./batchBuilder.ts"
 import { headerBytes } from "./batchLayout.ts"
 
-/** Told once what became of a record. Runs on the hot path: it must be quick and must not throw. */
-export type Callback = (outcome: Outcome) => void
+/**
+ * Told once what became of a record, and the number it was offered with: one function may serve many records. Runs on the
+ * hot path: it must be quick and must not throw.
+ */
+export type Callback = (outcome: Outcome, index: number) => void
 
 /** A closed batch. It has exactly one owner until `settled`. */
 export class Batch implements ProduceBatch {
@@ -19,6 +22,8 @@ export class Batch implements ProduceBatch {
   readonly idempotent = true
   readonly lane: Lane
   readonly callbacks: ReadonlyArray<Callback>
+  /** What each callback is told beside the outcome; a place left out is 0. */
+  readonly indexes: ReadonlyArray<number>
   readonly idAt: (index: number) => string
   /** ms since the epoch: when its first record was accepted, and until when Kafka may be tried. */
   readonly openedAt: number
@@ -48,6 +53,7 @@ export class Batch implements ProduceBatch {
       readonly bytes: Uint8Array
       readonly buffer: Buffer | undefined
       readonly callbacks: ReadonlyArray<Callback>
+      readonly indexes: ReadonlyArray<number>
       readonly idAt: (index: number) => string
       readonly openedAt: number
       readonly deadline: number
@@ -63,6 +69,7 @@ export class Batch implements ProduceBatch {
     this.budgetBytes = parts.bytes.length - headerBytes
     this.buffer = parts.buffer
     this.callbacks = parts.callbacks
+    this.indexes = parts.indexes
     this.idAt = parts.idAt
     this.openedAt = parts.openedAt
     this.deadline = parts.deadline
@@ -73,20 +80,21 @@ export class Batch implements ProduceBatch {
   succeed(outcome: Settlement["outcome"], baseOffset: bigint, from = 0, to = this.recordCount): void {
     const { idAt, partition, topic } = this
     const settlement: Settlement = { outcome, topic, partition, baseOffset, idAt }
-    const { callbacks } = this
-    for (let i = from; i < to; i++) tell(callbacks[i], new Receipt(settlement, i))
+    const { callbacks, indexes } = this
+    for (let i = from; i < to; i++) tell(callbacks[i], indexes[i], new Receipt(settlement, i))
   }
 
   /** Tells callers that their records are not durable: all of them, or those from `from` up to `to`. */
   fail(error: PublishError, from = 0, to = this.recordCount): void {
-    for (let i = from; i < to; i++) tell(this.callbacks[i], error)
+    const { callbacks, indexes } = this
+    for (let i = from; i < to; i++) tell(callbacks[i], indexes[i], error)
   }
 }
 
 /** A callback that throws must not keep its neighbours from being told; the fault is shown where uncaught ones go. */
-export const tell = (callback: Callback | undefined, outcome: Outcome): void => {
+export const tell = (callback: Callback | undefined, index = 0, outcome: Outcome): void => {
   try {
-    callback?.(outcome)
+    callback?.(outcome, index)
   } catch (cause) {
     queueMicrotask(() => {
       throw cause
@@ -101,6 +109,7 @@ export class Lane {
   readonly queue: Array<Batch> = []
   builder: BatchBuilder | undefined
   callbacks: Array<Callback> = []
+  indexes: Array<number> = []
   openedAt = 0
   partitionFixed = false
   inFlight: Batch | undefined
@@ -116,6 +125,12 @@ export class Lane {
   constructor(topic: string, partition: number) {
     this.topic = topic
     this.partition = partition
+  }
+
+  /** Whom to tell of the record that was just written. */
+  listen(callback: Callback, index: number): void {
+    if (index !== 0) this.indexes[this.callbacks.length] = index
+    this.callbacks.push(callback)
   }
 
   get empty(): boolean {
@@ -134,6 +149,7 @@ export class Lane {
         bytes,
         buffer,
         callbacks: this.callbacks,
+        indexes: this.indexes,
         idAt: builder.idAt,
         openedAt: this.openedAt,
         deadline: this.openedAt + writeTimeoutMs,
@@ -142,6 +158,7 @@ export class Lane {
     )
     this.builder = undefined
     this.callbacks = []
+    this.indexes = []
     this.partitionFixed = false
   }
 }

@@ -22,12 +22,13 @@ export const split = (batch: Batch, error: KafkaError): Split | undefined => {
   const read = RecordBatch.records(batch.bytes)
   if (Either.isLeft(read)) return undefined
   const records = read.right
-  const part = (indexes: ReadonlyArray<number>): Batch =>
+  const part = (places: ReadonlyArray<number>): Batch =>
     new Batch(batch.lane, {
-      bytes: RecordBatch.fromRecords(indexes.flatMap(index => records[index] ?? [])),
+      bytes: RecordBatch.fromRecords(places.flatMap(place => records[place] ?? [])),
       buffer: undefined,
-      callbacks: indexes.map(index => batch.callbacks[index] ?? (() => undefined)),
-      idAt: position => batch.idAt(indexes[position] ?? 0),
+      callbacks: places.map(place => batch.callbacks[place] ?? (() => undefined)),
+      indexes: places.map(place => batch.indexes[place] ?? 0),
+      idAt: position => batch.idAt(places[position] ?? 0),
       openedAt: batch.openedAt,
       deadline: batch.deadline,
       partitionFixed: batch.partitionFixed

@@ -40,3 +40,85 @@ describe("asyncPrimitive", () => {
     assert.ok(resumeLate !== undefined)
   })
 })
+
+describe("the way back from asyncPrimitive", () => {
+  /** Lets every microtask and turn that is due pass. */
+  const turn = Effect.promise(() => new Promise<void>(resolve => setImmediate(resolve)))
+
+  it("goes on with the fiber at once: no task, no microtask", async () => {
+    const program = Effect.gen(function* () {
+      let resume: ((effect: Effect.Effect<number>) => void) | undefined
+      let went: number | undefined
+      const waiting = asyncPrimitive<number, never>(wake => {
+        resume = wake
+      })
+      yield* Effect.fork(Effect.map(waiting, value => (went = value)))
+      yield* turn
+      const before = went
+      resume?.(Effect.succeed(7))
+      return [before, went]
+    })
+    // Fails when effect's fibers have changed their shape: then each record's caller is woken by a task of its own again.
+    assert.deepEqual(await Effect.runPromise(program), [undefined, 7])
+  })
+
+  it("is one way, however often and from wherever it is called", async () => {
+    const program = Effect.gen(function* () {
+      const seen: Array<number> = []
+      const resumes: Array<(effect: Effect.Effect<number>) => void> = []
+      const waiting = asyncPrimitive<number, never>(wake => {
+        resumes.push(wake)
+      })
+      const fiber = yield* Effect.fork(
+        Effect.repeat(
+          Effect.map(waiting, value => seen.push(value)),
+          { times: 2 }
+        )
+      )
+      yield* turn
+      for (let i = 0; i < 3; i++) {
+        resumes[i]?.(Effect.succeed(i))
+        // What is over must not answer for what waits now.
+        resumes[i]?.(Effect.succeed(100 + i))
+        resumes[0]?.(Effect.succeed(200 + i))
+        yield* turn
+      }
+      yield* Fiber.join(fiber)
+      return seen
+    })
+    assert.deepEqual(await Effect.runPromise(program), [0, 1, 2])
+  })
+
+  it("reaches a fiber that cannot be interrupted, and one whose interruption came first does not go on", async () => {
+    const program = Effect.gen(function* () {
+      const resumes: Array<(effect: Effect.Effect<number>) => void> = []
+      const waiting = asyncPrimitive<number, never>(wake => {
+        resumes.push(wake)
+      })
+      let finalized = 0
+      const deaf = yield* Effect.fork(Effect.uninterruptible(waiting))
+      const cleaning = asyncPrimitive<number, never>(wake => {
+        resumes.push(wake)
+      })
+      const interrupted = yield* Effect.fork(
+        Effect.ensuring(
+          waiting,
+          Effect.map(cleaning, value => (finalized = value))
+        )
+      )
+      yield* turn
+      yield* Fiber.interruptFork(interrupted)
+      yield* turn
+      const [toDeaf, late, toCleaning] = resumes
+      // The first wait is over, the fiber waits in its finalizer: the late answer is not that one's.
+      late?.(Effect.succeed(1))
+      yield* turn
+      const before = finalized
+      toCleaning?.(Effect.succeed(2))
+      toDeaf?.(Effect.succeed(3))
+      const exit = yield* Fiber.await(interrupted)
+      return { before, finalized, interrupted: Exit.isInterrupted(exit), deaf: yield* Fiber.join(deaf) }
+    })
+    assert.deepEqual(await Effect.runPromise(program), { before: 0, finalized: 2, interrupted: true, deaf: 3 })
+  })
+})

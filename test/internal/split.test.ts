@@ -14,7 +14,10 @@ const batchOfRecords = (count: number) => {
   const batch = new Batch(new Lane("t", 3), {
     bytes: batchOf(ids.map((id, index) => ({ id, key: `k${index}`, value: `v${index}` }))),
     buffer: undefined,
-    callbacks: ids.map(id => (outcome: Outcome) => told.push(outcome instanceof Receipt ? `${id}=${outcome.id}` : id)),
+    callbacks: ids.map(() => (outcome: Outcome, index: number) => {
+      told.push(`${ids[index]}=${outcome instanceof Receipt ? outcome.id : outcome.reason}`)
+    }),
+    indexes: ids.map((_, index) => index),
     idAt: index => ids[index] ?? "",
     openedAt: 5,
     deadline: 1005,
