@@ -16,24 +16,12 @@ import {
   type Service,
   type TopicMetadata
 } from "../KafkaClient.ts"
-import { BrokerLink, type SaslOptions, type TlsOptions } from "./brokerLink.ts"
+import { BrokerPool, type PoolOptions } from "./brokerPool.ts"
 
-export interface Options {
-  /** Seed brokers, `host:port`. Tried in random order. */
-  readonly brokers: ReadonlyArray<string>
-  readonly clientId: string
-  readonly tls?: TlsOptions | undefined
-  readonly sasl?: SaslOptions | undefined
-  /** ms to connect to one broker. */
-  readonly connectionTimeoutMs: number
-  /** ms after which an unanswered request counts as lost, where no shorter deadline applies. */
-  readonly requestTimeoutMs: number
+export interface Options extends PoolOptions {
   /** Stamp batches for idempotent producing where the cluster allows it. */
   readonly idempotent: boolean
 }
-
-/** How long one broker may stay silent to a metadata request before the next one is asked too, ms. */
-const metadataHedgeMs = 200
 
 /** What is kept back from an attempt's time for the broker's answer to travel, as a share. */
 const replicationShare = 0.9
@@ -42,126 +30,31 @@ type Failed = Extract<ProduceOutcome, { _tag: "Failed" }>
 
 const failed = (error: KafkaError): Failed => ({ _tag: "Failed", error })
 
-const shuffled = <A>(items: Iterable<A>): Array<A> =>
-  Array.from(items, item => ({ item, order: Math.random() }))
-    .sort((a, b) => a.order - b.order)
-    .map(({ item }) => item)
-
 class Driver {
-  readonly #options: Options
-  readonly #links = new Map<string, BrokerLink>()
-  /** Broker id to address. */
-  readonly #brokers = new Map<number, string>()
+  readonly #idempotent: boolean
+  readonly #pool: BrokerPool
   /** Topic to leader by partition. */
   readonly #leaders = new Map<string, ReadonlyArray<number>>()
   #identity: Promise<ProducerIdentity | undefined> | undefined
-  #closed = false
 
   constructor(options: Options) {
-    this.#options = options
+    this.#idempotent = options.idempotent
+    this.#pool = new BrokerPool(options)
   }
 
   close(): void {
-    this.#closed = true
-    for (const link of this.#links.values()) link.drop(undefined)
-    this.#links.clear()
-  }
-
-  #link(address: string): BrokerLink {
-    const known = this.#links.get(address)
-    if (known?.usable === true) return known
-    const separator = address.lastIndexOf(":")
-    const { clientId, connectionTimeoutMs, requestTimeoutMs, sasl, tls } = this.#options
-    const link = new BrokerLink({
-      host: address.slice(0, separator).replace(/^\[|\]$/g, ""),
-      port: Number(address.slice(separator + 1)),
-      clientId,
-      connectionTimeoutMs,
-      requestTimeoutMs,
-      sasl,
-      tls
-    })
-    if (this.#closed) link.drop(undefined)
-    else this.#links.set(address, link)
-    return link
-  }
-
-  /** A small request to whichever broker answers first: asked one after the other, a little apart. */
-  async #askAny<A>(
-    timeoutMs: number,
-    request: {
-      readonly apiKey: number
-      readonly apiName: string
-      readonly newest: number
-      readonly body: Buffer
-      readonly read: (payload: Uint8Array, version: number) => A
-    }
-  ): Promise<A> {
-    const connected = Array.from(this.#links.values()).filter(link => link.ready)
-    const addresses = new Set([
-      ...shuffled(connected).map(link => link.address),
-      ...shuffled(this.#brokers.values()),
-      ...shuffled(this.#options.brokers)
-    ])
-    const ask = async (address: string): Promise<A> => {
-      const link = this.#link(address)
-      await link.connect()
-      const apiVersion = link.version(request.apiKey, request.newest)
-      if (apiVersion === undefined) throw KafkaErrors.fromCode(35)
-      const payload = await link.call({
-        apiKey: request.apiKey,
-        apiName: request.apiName,
-        apiVersion,
-        timeoutMs,
-        pieces: correlationId => Protocol.frame(request.apiKey, apiVersion, correlationId, link.clientId, request.body)
-      })
-      return request.read(payload, apiVersion)
-    }
-    return new Promise((resolve, reject) => {
-      const waiting = Array.from(addresses)
-      let open = 0
-      let hedge: ReturnType<typeof setTimeout> | undefined
-      const end = setTimeout(() => {
-        clearTimeout(hedge)
-        reject(KafkaErrors.attemptTimeout(false, false, timeoutMs))
-      }, timeoutMs)
-      const next = () => {
-        clearTimeout(hedge)
-        const address = waiting.shift()
-        if (address === undefined) return
-        open++
-        hedge = setTimeout(next, metadataHedgeMs)
-        ask(address).then(
-          answer => {
-            clearTimeout(hedge)
-            clearTimeout(end)
-            resolve(answer)
-          },
-          cause => {
-            open--
-            if (waiting.length > 0) next()
-            else if (open === 0) {
-              clearTimeout(hedge)
-              clearTimeout(end)
-              reject(cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false))
-            }
-          }
-        )
-      }
-      next()
-    })
+    this.#pool.close()
   }
 
   async metadata(topics: ReadonlyArray<string>, timeoutMs: number): Promise<ReadonlyArray<TopicMetadata>> {
-    const answer = await this.#askAny(timeoutMs, {
+    const answer = await this.#pool.askAny(timeoutMs, {
       apiKey: Protocol.apiKeys.metadata,
       apiName: "Metadata",
       newest: Protocol.newestVersions.metadata,
       body: Protocol.metadataBody(topics),
       read: Protocol.readMetadata
     })
-    this.#brokers.clear()
-    for (const broker of answer.brokers) this.#brokers.set(broker.id, `${broker.host}:${broker.port}`)
+    this.#pool.learn(answer.brokers)
     return answer.topics.map((topic): TopicMetadata => {
       // Code 5 on the topic as a whole: it is being created and has no leaders yet.
       if (topic.errorCode !== 0) {
@@ -175,26 +68,28 @@ class Driver {
   }
 
   #identify(timeoutMs: number): Promise<ProducerIdentity | undefined> {
-    this.#identity ??= this.#askAny(timeoutMs, {
-      apiKey: Protocol.apiKeys.initProducerId,
-      apiName: "InitProducerId",
-      newest: Protocol.newestVersions.initProducerId,
-      body: Protocol.initProducerIdBody(),
-      read: Protocol.readInitProducerId
-    }).then(
-      answer => {
-        if (answer.errorCode === 0) return new ProducerIdentity(answer.producerId, answer.epoch)
-        const error = KafkaErrors.fromCode(answer.errorCode)
-        // The cluster forbids idempotent producing: go on without it.
-        if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return undefined
-        this.#identity = undefined
-        throw error
-      },
-      (error: unknown) => {
-        this.#identity = undefined
-        throw error
-      }
-    )
+    this.#identity ??= this.#pool
+      .askAny(timeoutMs, {
+        apiKey: Protocol.apiKeys.initProducerId,
+        apiName: "InitProducerId",
+        newest: Protocol.newestVersions.initProducerId,
+        body: Protocol.initProducerIdBody(),
+        read: Protocol.readInitProducerId
+      })
+      .then(
+        answer => {
+          if (answer.errorCode === 0) return new ProducerIdentity(answer.producerId, answer.epoch)
+          const error = KafkaErrors.fromCode(answer.errorCode)
+          // The cluster forbids idempotent producing: go on without it.
+          if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return undefined
+          this.#identity = undefined
+          throw error
+        },
+        (error: unknown) => {
+          this.#identity = undefined
+          throw error
+        }
+      )
     return this.#identity
   }
 
@@ -211,7 +106,7 @@ class Driver {
           for (const batch of batches) if (batch.topic === topic.topic) outcomes.set(batch, failed(topic.error))
         }
       }
-      if (this.#options.idempotent && batches.some(batch => batch.idempotent)) identity = await this.#identify(left())
+      if (this.#idempotent && batches.some(batch => batch.idempotent)) identity = await this.#identify(left())
     } catch (cause) {
       const error = cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false)
       return batches.map(() => failed(error))
@@ -225,7 +120,7 @@ class Driver {
         outcomes.set(batch, failed(KafkaErrors.fromCode(3)))
         continue
       }
-      const address = this.#brokers.get(this.#leaders.get(batch.topic)?.[batch.partition] ?? -1)
+      const address = this.#pool.addressOf(this.#leaders.get(batch.topic)?.[batch.partition] ?? -1)
       if (address === undefined) {
         outcomes.set(batch, failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
         continue
@@ -249,7 +144,7 @@ class Driver {
     identity: ProducerIdentity | undefined,
     outcomes: Map<ProduceBatch, ProduceOutcome>
   ): Promise<void> {
-    const link = this.#link(address)
+    const link = this.#pool.link(address)
     let written = false
     return new Promise(resolve => {
       const fail = (errorOf: (batch: ProduceBatch) => KafkaError) => {

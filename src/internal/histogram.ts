@@ -46,3 +46,26 @@ export class Histogram {
     return this.max
   }
 }
+
+/** ms, weighted by records. */
+export interface LatencyStatus {
+  readonly count: number
+  readonly sum: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+  /** Records at or below each bound. */
+  readonly buckets: ReadonlyArray<readonly [bound: number, records: number]>
+}
+
+const latencyBounds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] as const
+
+/** What it shows of publishing. */
+export const latencyStatus = (histogram: Histogram): LatencyStatus => ({
+  count: histogram.count,
+  sum: histogram.sum,
+  p50: histogram.quantile(0.5),
+  p99: histogram.quantile(0.99),
+  max: histogram.max,
+  buckets: latencyBounds.map(bound => [bound, histogram.atMost(bound)] as const)
+})

@@ -1,0 +1,29 @@
+/**
+ * When a received message is seen again. That a change fails is no error: SQS's own timeout decides then.
+ */
+import * as Effect from "effect/Effect"
+import type { Service as Queue, QueueMessage } from "../FallbackQueue.ts"
+
+/** The largest visibility timeout SQS takes, seconds. */
+export const longestVisibilitySeconds = 43_200
+/** How long a message stays away whose replay an outage cut short, seconds. */
+export const outageVisibilitySeconds = 5
+
+/** Gives a message up: it is seen again in so many seconds. */
+export const handBack = (queue: Queue, message: QueueMessage, seconds: number): Effect.Effect<void> =>
+  Effect.ignore(queue.changeVisibility(message.receiptHandle, seconds))
+
+/** Keeps messages from being seen, by a new timeout of so many seconds at each half of it. */
+export const hold = (queue: Queue, messages: () => Iterable<QueueMessage>, seconds: number): Effect.Effect<never> =>
+  Effect.forever(
+    Effect.zipRight(
+      Effect.sleep((seconds * 1000) / 2),
+      Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(messages()),
+          ({ receiptHandle }) => Effect.ignore(queue.changeVisibility(receiptHandle, seconds)),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+    )
+  )
