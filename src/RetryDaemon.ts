@@ -13,11 +13,11 @@ import type { Envelope } from "./Envelope.ts"
 import type { Service as Queue, QueueMessage } from "./FallbackQueue.ts"
 import { Copies } from "./internal/copies.ts"
 import type { Unmarshaller } from "./internal/gosoline.ts"
-import { readMessage } from "./internal/parkedMessage.ts"
+import { type Content, readMessage } from "./internal/parkedMessage.ts"
 import type { Balancer } from "./internal/partitioner.ts"
 import { makeReceiver } from "./internal/receiver.ts"
 import { makeReplay } from "./internal/replay.ts"
-import { attempted, makeSettlement } from "./internal/settlement.ts"
+import { attempted, makeSettlement, type Settlement } from "./internal/settlement.ts"
 import { handBack, outageVisibilitySeconds } from "./internal/visibility.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
 
@@ -96,6 +96,12 @@ export interface Service {
   readonly run: Effect.Effect<never>
 }
 
+/** A received message and its account. */
+interface Received {
+  readonly message: QueueMessage
+  readonly copies: Copies
+}
+
 export class RetryDaemon extends Context.Tag("spillway/RetryDaemon")<RetryDaemon, Service>() {}
 
 export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service> =>
@@ -117,14 +123,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const { rate, replay } = makeReplay({ ...options, kafka, breaker, pressed, onUnknown })
     const settlement = makeSettlement({ ...options, queue, claims, deadLetters, counters })
 
-    const settleContent = (message: QueueMessage, copies: Copies) =>
+    /** A message that holds nothing to replay now. */
+    const settleOther = (message: QueueMessage, content: Exclude<Content, { _tag: "Envelopes" }>, copies: Copies) =>
       Effect.gen(function* () {
-        const content = yield* readMessage(message, { ...options, claims })
         switch (content._tag) {
-          case "Envelopes": {
-            const replayed = yield* replay(content.envelopes, copies)
-            return yield* settlement.settle(message, replayed, copies, content.claim)
-          }
           case "Early":
             return yield* handBack(queue, message, content.seconds)
           case "ForOthers": {
@@ -145,17 +147,53 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         }
       })
 
+    /** Replays messages together, and settles each by itself. What is not settled when this ends early comes back. */
+    const settle = (messages: ReadonlyArray<QueueMessage>, settled: (message: QueueMessage) => void) =>
+      Effect.suspend(() => {
+        const open = new Set(messages.map(message => ({ message, copies: new Copies(counters) })))
+        const end = (one: Received, work: ReturnType<Settlement["settle"]>) =>
+          Effect.uninterruptibleMask(restore =>
+            restore(work).pipe(
+              // It becomes visible again by itself: nothing is lost, some records may be sent twice.
+              Effect.catchAll(error =>
+                Effect.zipRight(one.copies.comesBack, Effect.logWarning(`retry daemon: ${error.message}`))
+              ),
+              Effect.map(() => {
+                open.delete(one)
+                settled(one.message)
+              })
+            )
+          )
+        const work = Effect.gen(function* () {
+          const read: Array<readonly [Received, Extract<Content, { _tag: "Envelopes" }>]> = []
+          for (const one of Array.from(open)) {
+            const content = yield* readMessage(one.message, { ...options, claims })
+            if (content._tag === "Envelopes") read.push([one, content])
+            else yield* end(one, settleOther(one.message, content, one.copies))
+          }
+          if (read.length === 0) return
+          const replayed = yield* replay(
+            read.flatMap(([{ copies }, { envelopes }]) => envelopes.map(envelope => ({ ...envelope, copies })))
+          )
+          yield* Effect.forEach(
+            read,
+            ([one, { claim }]) => {
+              const own = replayed.filter(([{ copies }]) => copies === one.copies)
+              return end(one, settlement.settle(one.message, own, one.copies, claim))
+            },
+            { concurrency: "unbounded", discard: true }
+          )
+        })
+        return Effect.onError(work, () => Effect.forEach(open, ({ copies }) => copies.comesBack, { discard: true }))
+      })
+
     const receiver = makeReceiver({
       ...options,
       queue,
       breaker,
       visibilitySeconds,
       counters,
-      settle: message =>
-        Effect.suspend(() => {
-          const copies = new Copies(counters)
-          return Effect.onError(settleContent(message, copies), () => copies.comesBack)
-        })
+      settle
     })
 
     return {
@@ -165,7 +203,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       replay: envelopes =>
         Effect.suspend(() => {
           const copies = new Copies(counters)
-          return Effect.onError(replay(envelopes, copies, receiver.cut), () => copies.comesBack)
+          const owned = envelopes.map(envelope => ({ ...envelope, copies }))
+          return Effect.onError(replay(owned, receiver.cut), () => copies.comesBack)
         }).pipe(
           Effect.map(replayed =>
             replayed.flatMap(([envelope, fate]): ReadonlyArray<Remainder> => {

@@ -9,10 +9,10 @@ import type { KafkaError, Service as KafkaService } from "../KafkaClient.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 import { type Balancer, Partitioner } from "./partitioner.ts"
 
-export interface Placed {
-  readonly placed: ReadonlyArray<Envelope>
+export interface Placed<E extends Envelope> {
+  readonly placed: ReadonlyArray<E>
   /** Those whose topic's partitions are not known, and Kafka's word on that topic where there is one. */
-  readonly homeless: ReadonlyArray<readonly [envelope: Envelope, error: KafkaError | undefined]>
+  readonly homeless: ReadonlyArray<readonly [envelope: E, error: KafkaError | undefined]>
 }
 
 export class Placement {
@@ -35,12 +35,12 @@ export class Placement {
   }
 
   /** Every envelope in one of the two, possibly in parts. */
-  place(envelopes: ReadonlyArray<Envelope>): Effect.Effect<Placed, KafkaError> {
+  place<E extends Envelope>(envelopes: ReadonlyArray<E>): Effect.Effect<Placed<E>, KafkaError> {
     return Effect.gen(this, function* () {
       const unseen = new Set(envelopes.map(({ topic }) => topic).filter(topic => !this.#counts.has(topic)))
       const errors = unseen.size > 0 ? yield* this.#learn(Array.from(unseen)) : new Map<string, KafkaError>()
-      const placed: Array<Envelope> = []
-      const homeless: Array<readonly [Envelope, KafkaError | undefined]> = []
+      const placed: Array<E> = []
+      const homeless: Array<readonly [E, KafkaError | undefined]> = []
       for (const envelope of envelopes) {
         const count = this.#counts.get(envelope.topic)
         // Also when another replay found the topic changed in the meantime.
@@ -66,7 +66,7 @@ export class Placement {
   }
 
   /** A partition for each record, and an envelope for each partition. */
-  #anew(envelope: Envelope, count: number): ReadonlyArray<Envelope> {
+  #anew<E extends Envelope>(envelope: E, count: number): ReadonlyArray<E> {
     const read = RecordBatch.records(envelope.batch)
     if (Either.isLeft(read)) return [{ ...envelope, partition: Math.max(0, envelope.partition), partitionCount: count }]
     const byPartition = new Map<number, Array<RecordBatch.ReadRecord>>()

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Service as BreakerService } from "../CircuitBreaker.ts"
 import type { Service as Queue, QueueMessage } from "../FallbackQueue.ts"
+import { isPointerBody } from "./claimPointer.ts"
 import { makeSignal } from "./signal.ts"
 import { handBack, hold, outageVisibilitySeconds } from "./visibility.ts"
 
@@ -18,8 +19,11 @@ export interface ReceiverOptions {
   readonly visibilitySeconds: number
   /** `ReceiveMessage` calls and what they brought: added to here. */
   readonly counters: { receives: number; messages: number }
-  /** Settles a message. Failed, the message becomes visible again by itself; interrupted, it is handed back. */
-  readonly settle: (message: QueueMessage) => Effect.Effect<void, { readonly message: string }>
+  /** Settles messages together; `settled` is told of each one whose time is over. Interrupted, the others are handed back. */
+  readonly settle: (
+    messages: ReadonlyArray<QueueMessage>,
+    settled: (message: QueueMessage) => void
+  ) => Effect.Effect<void>
 }
 
 export interface Receiver {
@@ -36,6 +40,26 @@ const receivePauseMs = { first: 200, most: 10_000 }
 /** How long an open poll may take to bring what SQS has given it already, when it is to end, ms. */
 const answerOnItsWayMs = 250
 
+/** Messages are replayed together up to so many bytes of their bodies: what they hold is in memory at the same time. */
+const togetherBytes = 256 * 1024
+
+/** Small messages with their neighbours, others alone: a runner's cost is that of a message, not of its records. */
+export const together = (messages: ReadonlyArray<QueueMessage>): ReadonlyArray<ReadonlyArray<QueueMessage>> => {
+  const groups: Array<Array<QueueMessage>> = []
+  let room = 0
+  for (const message of messages) {
+    const size = isPointerBody(message.body) ? togetherBytes : message.body.length
+    const last = groups[groups.length - 1]
+    if (last !== undefined && size <= room) last.push(message)
+    else {
+      groups.push([message])
+      room = togetherBytes
+    }
+    room -= size
+  }
+  return groups
+}
+
 export const makeReceiver = (options: ReceiverOptions): Receiver => {
   const { breaker, counters, queue, settle, visibilitySeconds } = options
   const idle = makeSignal()
@@ -46,31 +70,39 @@ export const makeReceiver = (options: ReceiverOptions): Receiver => {
   let working = 0
   let polling = 0
 
-  const handle = (message: QueueMessage) =>
-    settle(message).pipe(
-      Effect.as(false),
-      Effect.raceFirst(Effect.as(cut.await, true)),
-      Effect.flatMap(wasCut => (wasCut ? handBack(queue, message, 0) : Effect.void)),
-      // It becomes visible again by itself: nothing is lost, some records may be sent twice.
-      Effect.catchAll(error => Effect.logWarning(`retry daemon: ${error.message}`)),
-      Effect.raceFirst(hold(queue, () => [message], visibilitySeconds)),
-      Effect.onInterrupt(() => handBack(queue, message, 0))
-    )
+  const handle = (messages: ReadonlyArray<QueueMessage>) =>
+    Effect.suspend(() => {
+      const held = new Set(messages)
+      const giveBack = Effect.suspend(() =>
+        Effect.forEach(held, message => handBack(queue, message, 0), { concurrency: "unbounded", discard: true })
+      )
+      return settle(messages, message => held.delete(message)).pipe(
+        Effect.as(false),
+        Effect.raceFirst(Effect.as(cut.await, true)),
+        Effect.flatMap(wasCut => (wasCut ? giveBack : Effect.void)),
+        Effect.raceFirst(hold(queue, () => held, visibilitySeconds)),
+        Effect.onInterrupt(() => giveBack)
+      )
+    })
 
   /** Handles what one receive brought, in order. What is not begun when it is interrupted goes back. */
   const handleAll = (messages: ReadonlyArray<QueueMessage>) => {
     const waiting = new Set(messages)
     return Effect.forEach(
-      messages,
-      message =>
+      together(messages),
+      group =>
         Effect.suspend(() => {
-          waiting.delete(message)
-          const blocked = stopping || breaker.status().state === "open"
-          return blocked ? handBack(queue, message, stopping ? 0 : outageVisibilitySeconds) : handle(message)
+          for (const message of group) waiting.delete(message)
+          if (!stopping && breaker.status().state !== "open") return handle(group)
+          const seconds = stopping ? 0 : outageVisibilitySeconds
+          return Effect.forEach(group, message => handBack(queue, message, seconds), {
+            concurrency: "unbounded",
+            discard: true
+          })
         }),
       { discard: true }
     ).pipe(
-      // The current message is held by `handle`; those behind it must not become visible to another runner either.
+      // The current messages are held by `handle`; those behind must not become visible to another runner either.
       Effect.raceFirst(hold(queue, () => waiting, visibilitySeconds)),
       Effect.onInterrupt(() => Effect.forEach(waiting, message => handBack(queue, message, 0), { discard: true })),
       Effect.ensuring(

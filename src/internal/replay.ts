@@ -22,7 +22,12 @@ export type Fate =
   | { readonly _tag: "Outage" }
   | { readonly _tag: "Refused"; readonly error: KafkaError }
 
-export type Replayed = ReadonlyArray<readonly [Envelope, Fate]>
+/** An envelope with the account of the message it came in; its parts have the same. */
+export interface Owned extends Envelope {
+  readonly copies: Copies
+}
+
+export type Replayed = ReadonlyArray<readonly [Owned, Fate]>
 
 export interface ReplayOptions {
   readonly balancer: Balancer
@@ -46,11 +51,7 @@ export interface Replay {
   /**
    * Every envelope with its fate; divided ones appear as their parts. What has no fate yet when `ends` does is an outage's.
    */
-  readonly replay: (
-    envelopes: ReadonlyArray<Envelope>,
-    copies: Copies,
-    ends?: Effect.Effect<void>
-  ) => Effect.Effect<Replayed>
+  readonly replay: (envelopes: ReadonlyArray<Owned>, ends?: Effect.Effect<void>) => Effect.Effect<Replayed>
 }
 
 /** An answer within this time is healthy, ms. */
@@ -79,7 +80,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
   })
 
   /** Sends units, one per partition, until each has its fate or the attempt's time is over. */
-  const send = (units: ReadonlyArray<Unit>, fates: Map<Unit, Fate>, copies: Copies) =>
+  const send = (units: ReadonlyArray<Unit<Owned>>, fates: Map<Unit<Owned>, Fate>) =>
     Effect.gen(function* () {
       const startedAt = yield* Clock.currentTimeMillis
       const endsAt = startedAt + writeTimeoutMs
@@ -95,7 +96,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
       const settle = ({ permit, unit }: (typeof pending)[number], outcome: ProduceOutcome, now: number): boolean => {
         if (outcome._tag === "Delivered") {
           fates.set(unit, { _tag: "Delivered" })
-          copies.delivered(unit.recordCount)
+          for (const { copies, recordCount } of unit.envelopes) copies.delivered(recordCount)
           breaker.settle(permit, "success", now - startedAt)
           return false
         }
@@ -138,7 +139,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
     })
 
   /** What a refused unit is taken apart into; undefined when the fault is that of the one envelope in it. */
-  const apart = ({ envelopes }: Unit, error: KafkaError): ReadonlyArray<Envelope> | undefined => {
+  const apart = ({ envelopes }: Unit<Owned>, error: KafkaError): ReadonlyArray<Owned> | undefined => {
     const [only] = envelopes
     if (only === undefined || error.retryable) return undefined
     // Merged by us: find out whose record it is.
@@ -146,9 +147,9 @@ export const makeReplay = (options: ReplayOptions): Replay => {
     return isDivisible(error.reason) ? divide(only, error.culprits) : undefined
   }
 
-  const replay = (envelopes: ReadonlyArray<Envelope>, copies: Copies, ends: Effect.Effect<void> = Effect.never) =>
+  const replay = (envelopes: ReadonlyArray<Owned>, ends: Effect.Effect<void> = Effect.never) =>
     Effect.gen(function* () {
-      const results: Array<readonly [Envelope, Fate]> = []
+      const results: Array<readonly [Owned, Fate]> = []
       const found = yield* Effect.either(placement.place(envelopes))
       if (Either.isLeft(found)) return envelopes.map(envelope => [envelope, outage] as const)
       for (const [envelope, error] of found.right.homeless) {
@@ -162,11 +163,8 @@ export const makeReplay = (options: ReplayOptions): Replay => {
           units.reduce((sum, unit) => sum + unit.recordCount, 0),
           now
         )
-        const fates = new Map<Unit, Fate>()
-        yield* Effect.raceFirst(
-          Effect.zipRight(wait >= 1 ? Effect.sleep(wait) : Effect.void, send(units, fates, copies)),
-          ends
-        )
+        const fates = new Map<Unit<Owned>, Fate>()
+        yield* Effect.raceFirst(Effect.zipRight(wait >= 1 ? Effect.sleep(wait) : Effect.void, send(units, fates)), ends)
         for (const unit of units) {
           const fate = fates.get(unit) ?? outage
           // Recreated, or changed in its partitions: look again before the next attempt.

@@ -6,10 +6,10 @@ import type { Envelope } from "../Envelope.ts"
 import * as RecordBatch from "../RecordBatch.ts"
 
 /** One record batch to send, made of one envelope or several of the same partition. */
-export interface Unit {
+export interface Unit<E extends Envelope> {
   readonly topic: string
   readonly partition: number
-  readonly envelopes: ReadonlyArray<Envelope>
+  readonly envelopes: ReadonlyArray<E>
   readonly recordCount: number
   readonly bytes: Uint8Array
 }
@@ -17,7 +17,7 @@ export interface Unit {
 /** Batches smaller than this are merged, bytes: below it a request costs more than copying its records. */
 const smallBytes = 64 * 1024
 
-const single = (envelope: Envelope): Unit => ({
+const single = <E extends Envelope>(envelope: E): Unit<E> => ({
   topic: envelope.topic,
   partition: envelope.partition,
   envelopes: [envelope],
@@ -25,7 +25,7 @@ const single = (envelope: Envelope): Unit => ({
   bytes: envelope.batch
 })
 
-const merge = (envelopes: ReadonlyArray<Envelope>): ReadonlyArray<Unit> => {
+const merge = <E extends Envelope>(envelopes: ReadonlyArray<E>): ReadonlyArray<Unit<E>> => {
   const [first] = envelopes
   if (first === undefined || envelopes.length === 1) return envelopes.map(single)
   const records: Array<RecordBatch.ReadRecord> = []
@@ -44,18 +44,21 @@ const merge = (envelopes: ReadonlyArray<Envelope>): ReadonlyArray<Unit> => {
  *
  * @param batchBytes most bytes of a merged batch
  */
-export const rounds = (envelopes: ReadonlyArray<Envelope>, batchBytes: number): ReadonlyArray<ReadonlyArray<Unit>> => {
-  const byPartition = new Map<string, Array<Envelope>>()
+export const rounds = <E extends Envelope>(
+  envelopes: ReadonlyArray<E>,
+  batchBytes: number
+): ReadonlyArray<ReadonlyArray<Unit<E>>> => {
+  const byPartition = new Map<string, Array<E>>()
   for (const envelope of envelopes) {
     const key = `${envelope.topic}-${envelope.partition}`
     const same = byPartition.get(key)
     if (same === undefined) byPartition.set(key, [envelope])
     else same.push(envelope)
   }
-  const result: Array<Array<Unit>> = []
+  const result: Array<Array<Unit<E>>> = []
   for (const queue of byPartition.values()) {
-    const units: Array<Unit> = []
-    let group: Array<Envelope> = []
+    const units: Array<Unit<E>> = []
+    let group: Array<E> = []
     let size = 0
     for (const envelope of queue) {
       const small = envelope.batch.length < smallBytes
@@ -81,10 +84,10 @@ export const rounds = (envelopes: ReadonlyArray<Envelope>, batchBytes: number): 
 }
 
 /** The envelope's records one half each, or only those named and the rest; undefined for a single record. */
-export const divide = (
-  envelope: Envelope,
+export const divide = <E extends Envelope>(
+  envelope: E,
   culprits: ReadonlyArray<number> = []
-): ReadonlyArray<Envelope> | undefined => {
+): ReadonlyArray<E> | undefined => {
   const read = RecordBatch.records(envelope.batch)
   if (Either.isLeft(read) || read.right.length < 2) return undefined
   const records = read.right

@@ -15,7 +15,7 @@ const keyed = (rest: Partial<Envelope> = {}): Envelope => ({
   ...rest
 })
 
-const recordsOf = ({ homeless, placed }: Placed): number =>
+const recordsOf = ({ homeless, placed }: Placed<Envelope>): number =>
   [...placed, ...homeless.map(([envelope]) => envelope)].reduce((sum, { recordCount }) => sum + recordCount, 0)
 
 describe("placement", () => {
