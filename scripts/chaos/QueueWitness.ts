@@ -95,6 +95,13 @@ export class QueueWitness {
         return this.#received(call)
       case "DeleteMessage":
         if (call.status === 200) this.#deleted(text(call.request.ReceiptHandle))
+        return
+      case "DeleteMessageBatch": {
+        const gone = new Set(objectsIn(call.answer, "Successful").map(({ Id }) => Id))
+        for (const entry of objectsIn(call.request, "Entries")) {
+          if (gone.has(entry.Id)) this.#deleted(text(entry.ReceiptHandle))
+        }
+      }
     }
   }
 

@@ -212,7 +212,7 @@ export const faults: Readonly<Record<FaultName, Run>> = {
   "sqs-errors": sqs({ _tag: "ServerError" }),
   "sqs-failed-entries": sqs({ _tag: "FailEntries", every: 2 }),
   // Not of receives: a message whose receive is lost stays hidden, which tells nothing new and takes its time.
-  "sqs-lost-replies": sqs({ _tag: "LoseReply", every: 2 }, ["SendMessageBatch", "DeleteMessage"]),
+  "sqs-lost-replies": sqs({ _tag: "LoseReply", every: 2 }, ["SendMessageBatch", "DeleteMessage", "DeleteMessageBatch"]),
   "sqs-wrong-checksums": sqs({ _tag: "CorruptMd5" }),
   "both-down": bothDown,
   "service-restart": restarted("SIGTERM", never),

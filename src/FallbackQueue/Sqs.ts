@@ -16,7 +16,8 @@ import {
 } from "../FallbackQueue.ts"
 import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as QueueId from "../internal/queueId.ts"
-import { numberOf, payloadBytes, toBatchEntry, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
+import { makeSharedCalls } from "../internal/sharedCalls.ts"
+import { numberOf, payloadBytes, toBatchEntry, toDeletions, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
 import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
 import * as SqsSize from "../internal/sqsSize.ts"
@@ -249,6 +250,28 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         )
       )
 
+    const deleteOne = (QueueUrl: string, ReceiptHandle: string) => {
+      const command = new Sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle })
+      const answer = small("DeleteMessage", abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, () => [Either.right(undefined)])
+    }
+
+    const deleteMany = (QueueUrl: string, receiptHandles: ReadonlyArray<string>) => {
+      const Entries = receiptHandles.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }))
+      const command = new Sqs.DeleteMessageBatchCommand({ QueueUrl, Entries })
+      const answer = small("DeleteMessageBatch", abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, read => toDeletions(name, receiptHandles.length, read))
+    }
+
+    const deleteMessage = yield* makeSharedCalls(SqsSize.maximumBatchEntries, (receiptHandles: ReadonlyArray<string>) =>
+      Effect.flatMap(queueUrl, url => {
+        const [first] = receiptHandles
+        return receiptHandles.length === 1 && first !== undefined
+          ? deleteOne(url, first)
+          : deleteMany(url, receiptHandles)
+      })
+    )
+
     return {
       name,
       limits,
@@ -263,11 +286,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       send: entries =>
         entries.length === 0 ? Effect.succeed([]) : Effect.flatMap(queueUrl, url => send(entries, url)),
       receive,
-      delete: ReceiptHandle =>
-        Effect.flatMap(queueUrl, QueueUrl => {
-          const command = new Sqs.DeleteMessageCommand({ QueueUrl, ReceiptHandle })
-          return Effect.asVoid(small("DeleteMessage", abortSignal => sending.send(command, { abortSignal })))
-        }),
+      delete: deleteMessage,
       changeVisibility: (ReceiptHandle, VisibilityTimeout) =>
         Effect.flatMap(queueUrl, QueueUrl => {
           const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })

@@ -2,7 +2,8 @@
  * Between the queue's words and those of the SQS API (API Reference, `SendMessageBatch` and `Message`).
  */
 import { createHash } from "node:crypto"
-import type { QueueEntry, QueueMessage, SendOutcome } from "../FallbackQueue.ts"
+import * as Either from "effect/Either"
+import type { FallbackQueueError, QueueEntry, QueueMessage, SendOutcome } from "../FallbackQueue.ts"
 import { classifyEntry, errorOf, type Verdict } from "./sqsErrors.ts"
 import * as SqsSize from "./sqsSize.ts"
 
@@ -20,6 +21,13 @@ interface ReceivedMessage {
   readonly MessageAttributes?: Readonly<Record<string, AttributeValue>> | undefined
 }
 
+interface FailedEntry {
+  readonly Id?: string | undefined
+  readonly Code?: string | undefined
+  readonly Message?: string | undefined
+  readonly SenderFault?: boolean | undefined
+}
+
 interface BatchAnswer {
   readonly Successful?:
     | ReadonlyArray<{
@@ -28,14 +36,7 @@ interface BatchAnswer {
         readonly MD5OfMessageBody?: string | undefined
       }>
     | undefined
-  readonly Failed?:
-    | ReadonlyArray<{
-        readonly Id?: string | undefined
-        readonly Code?: string | undefined
-        readonly Message?: string | undefined
-        readonly SenderFault?: boolean | undefined
-      }>
-    | undefined
+  readonly Failed?: ReadonlyArray<FailedEntry> | undefined
 }
 
 const md5 = (text: string): string => createHash("md5").update(text).digest("hex")
@@ -95,6 +96,27 @@ export const toBatchEntry = (entry: QueueEntry, index: number) => ({
     ])
   )
 })
+
+/** One result per entry of a `DeleteMessageBatch`. What the answer does not name may be there still: it can be asked again. */
+export const toDeletions = (
+  queue: string,
+  count: number,
+  answer: {
+    readonly Successful?: ReadonlyArray<{ readonly Id?: string | undefined }> | undefined
+    readonly Failed?: ReadonlyArray<FailedEntry> | undefined
+  }
+): ReadonlyArray<Either.Either<void, FallbackQueueError>> => {
+  const gone = new Set(answer.Successful?.map(({ Id }) => Id))
+  const refused = new Map(answer.Failed?.map(entry => [entry.Id, entry]))
+  return Array.from({ length: count }, (_, index) => {
+    const id = String(index)
+    if (gone.has(id)) return Either.right(undefined)
+    const unnamed: FailedEntry = { Code: "MissingResult", Message: "the answer does not name this entry" }
+    const { Code = "Unnamed", Message = "", SenderFault = false } = refused.get(id) ?? unnamed
+    const facts = { name: Code, code: "", status: 0, message: Message }
+    return Either.left(errorOf(queue, "DeleteMessageBatch", facts, classifyEntry(Code, SenderFault)))
+  })
+}
 
 const mayBeStored: Verdict = { reason: "Unknown", retryable: true }
 

@@ -194,6 +194,26 @@ describe("against a queue", () => {
     ])
   })
 
+  it("deletes in calls of ten what is settled at the same time", async () => {
+    const asked: Array<string> = []
+    const queueId = sqs.createQueue("deletions")
+    await use({ queueId, client: client(sqs.endpoint), onRequest: operation => asked.push(operation) }, queue =>
+      Effect.gen(function* () {
+        yield* queue.send(Array.from({ length: 10 }, (_, i) => entry(`${i}`)))
+        yield* queue.send([entry("10"), entry("11")])
+        const messages = [...(yield* receive(queue)), ...(yield* receive(queue))]
+        assert.equal(messages.length, 12)
+        asked.length = 0
+        yield* Effect.forEach(messages, ({ receiptHandle }) => queue.delete(receiptHandle), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        assert.deepEqual(asked, ["DeleteMessageBatch", "DeleteMessageBatch"])
+      })
+    )
+    assert.deepEqual(stored("deletions"), { ready: 0, inflight: 0 })
+  })
+
   it("hands back what a long poll brought after it was interrupted", async () => {
     const queueId = sqs.createQueue("interrupted")
     const original = SQSClient.prototype.send
@@ -252,6 +272,43 @@ describe("with answers no emulator gives", () => {
       ]
     })
     assert.deepEqual(told(outcomes), ["Unavailable", "Stored", "Invalid"])
+  })
+
+  it("reads the fate of each deletion out of the answer; what fails as a whole fails each", async () => {
+    const deleteFour = use({ queueId: "fake", client: client(fake.endpoint) }, queue =>
+      Effect.gen(function* () {
+        const all = Effect.forEach(
+          ["a", "b", "c", "d"],
+          handle =>
+            Effect.match(queue.delete(handle), {
+              onSuccess: () => "gone",
+              onFailure: ({ operation, reason, retryable }) => `${operation} ${reason} ${retryable}`
+            }),
+          { concurrency: "unbounded" }
+        )
+        fake.answer(
+          "DeleteMessageBatch",
+          200,
+          JSON.stringify({
+            Successful: [{ Id: "2" }],
+            Failed: [
+              { Id: "0", SenderFault: false, Code: "InternalError" },
+              { Id: "3", SenderFault: true, Code: "ReceiptHandleIsInvalid" }
+            ]
+          })
+        )
+        const read = yield* all
+        fake.answer("DeleteMessageBatch", 403, JSON.stringify({ __type: "com.amazonaws.sqs#AccessDenied" }))
+        return [...read, ...new Set(yield* all)]
+      })
+    )
+    assert.deepEqual(await deleteFour, [
+      "DeleteMessageBatch Unavailable true",
+      "DeleteMessageBatch Unavailable true",
+      "gone",
+      "DeleteMessageBatch Invalid false",
+      "DeleteMessageBatch AccessDenied false"
+    ])
   })
 
   it("does not take an entry for stored that the answer does not name or names with another body", async () => {
