@@ -22,7 +22,7 @@ import {
 import { asyncPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { compress } from "./internal/compression.ts"
-import type { Batch, Callback } from "./internal/lane.ts"
+import type { Batch } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
 import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
@@ -30,7 +30,10 @@ import { type Durability, type Outcome, PublishError, type Receipt } from "./Rec
 import type { ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
 
-export type { BufferOptions, Callback, Counters, TopicOptions }
+export type { BufferOptions, Counters, TopicOptions }
+
+/** Told once what became of a record. Runs on the hot path: it must be quick and must not throw. */
+export type Callback = (outcome: Outcome) => void
 
 export interface Options {
   readonly topics: ReadonlyArray<TopicOptions & { readonly compression: "none" | "gzip" | "zstd" }>

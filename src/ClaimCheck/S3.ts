@@ -53,6 +53,9 @@ const makeClient = ({ client }: Options): S3.S3Client =>
     responseChecksumValidation: "WHEN_REQUIRED"
   })
 
+const fewTimes = <A>(call: Effect.Effect<A, ClaimCheckError>): Effect.Effect<A, ClaimCheckError> =>
+  Effect.retry(call, { schedule: pauses, times: retries, while: error => error.retryable })
+
 /** Contacts nothing before it is used. The SDK's client closes with the scope. */
 export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -214,16 +217,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       Effect.gen(function* () {
         const bytes = Buffer.allocUnsafeSlow(claim.bytes)
         const starts = Array.from({ length: Math.ceil(claim.bytes / claim.partBytes) }, (_, i) => i * claim.partBytes)
-        const digests = yield* Effect.forEach(
-          starts,
-          from =>
-            Effect.retry(readPart(claim, from, bytes), {
-              schedule: pauses,
-              times: retries,
-              while: error => error.retryable
-            }),
-          { concurrency }
-        )
+        const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), { concurrency })
         const found = PartDigest.checksumOf(digests)
         if (found !== claim.checksum) {
           return yield* corruptObject(
@@ -239,12 +233,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       name,
       put,
       get,
-      delete: ({ bucket, key }) =>
-        Effect.retry(remove({ Bucket: bucket, Key: key }), {
-          schedule: pauses,
-          times: retries,
-          while: error => error.retryable
-        }).pipe(Effect.asVoid)
+      delete: ({ bucket, key }) => Effect.asVoid(fewTimes(remove({ Bucket: bucket, Key: key })))
     }
   })
 

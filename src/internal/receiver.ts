@@ -70,12 +70,13 @@ export const makeReceiver = (options: ReceiverOptions): Receiver => {
   let working = 0
   let polling = 0
 
+  const giveUp = (messages: Iterable<QueueMessage>, seconds: number) =>
+    Effect.forEach(messages, message => handBack(queue, message, seconds), { concurrency: "unbounded", discard: true })
+
   const handle = (messages: ReadonlyArray<QueueMessage>) =>
     Effect.suspend(() => {
       const held = new Set(messages)
-      const giveBack = Effect.suspend(() =>
-        Effect.forEach(held, message => handBack(queue, message, 0), { concurrency: "unbounded", discard: true })
-      )
+      const giveBack = Effect.suspend(() => giveUp(held, 0))
       return settle(messages, message => held.delete(message)).pipe(
         Effect.as(false),
         Effect.raceFirst(Effect.as(cut.await, true)),
@@ -95,16 +96,13 @@ export const makeReceiver = (options: ReceiverOptions): Receiver => {
           for (const message of group) waiting.delete(message)
           if (!stopping && breaker.status().state !== "open") return handle(group)
           const seconds = stopping ? 0 : outageVisibilitySeconds
-          return Effect.forEach(group, message => handBack(queue, message, seconds), {
-            concurrency: "unbounded",
-            discard: true
-          })
+          return giveUp(group, seconds)
         }),
       { discard: true }
     ).pipe(
       // The current messages are held by `handle`; those behind must not become visible to another runner either.
       Effect.raceFirst(hold(queue, () => waiting, visibilitySeconds)),
-      Effect.onInterrupt(() => Effect.forEach(waiting, message => handBack(queue, message, 0), { discard: true })),
+      Effect.onInterrupt(() => giveUp(waiting, 0)),
       Effect.ensuring(
         Effect.sync(() => {
           working--

@@ -2,18 +2,21 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Runtime from "effect/Runtime"
+import * as AppConfig from "../../src/AppConfig.ts"
 import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import * as DeadLetterQueue from "../../src/DeadLetterQueue.ts"
 import * as Envelope from "../../src/Envelope.ts"
 import * as MemoryQueue from "../../src/FallbackQueue/Memory.ts"
 import type { QueueMessage } from "../../src/FallbackQueue.ts"
 import { toBody } from "../../src/internal/claimPointer.ts"
+import { openScheduleOf } from "../../src/internal/fallback.ts"
 import { together } from "../../src/internal/receiver.ts"
 import * as MemoryKafka from "../../src/KafkaClient/Memory.ts"
 import * as RetryDaemon from "../../src/RetryDaemon.ts"
 import { envelopeOf } from "../support/batches.ts"
-import { advance, advanceUntil, onTestClock } from "../support/doubles.ts"
+import { advance, advanceUntil, configuration, onTestClock } from "../support/doubles.ts"
 
 const maxAttempts = 2
 
@@ -23,19 +26,9 @@ const daemonFor = (count: number) =>
     const kafka = MemoryKafka.make({ events: 1 })
     const queue = MemoryQueue.make({ name: "parked" })
     const dead = MemoryQueue.make({ name: "dead" })
-    const breaker = yield* CircuitBreaker.make(
-      {
-        consecutiveFailures: 5,
-        windowMs: 10_000,
-        minimumVolume: 20,
-        failureRate: 0.5,
-        slowCallMs: undefined,
-        slowCallRate: 0.8,
-        probes: 1,
-        probeTimeoutMs: 5000
-      },
-      CircuitBreaker.openSchedule({ minMs: 1000, maxMs: 1000, factor: 2, jitter: 0 })
-    )
+    const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration({}) }], {})
+    const { breaker: thresholds } = Either.getOrThrow(parsed)
+    const breaker = yield* CircuitBreaker.make(thresholds, openScheduleOf(thresholds))
     const daemon = yield* RetryDaemon.make(
       {
         topic: "events",
@@ -157,7 +150,6 @@ describe("the messages of one receive", () => {
         yield* advance(2000)
         assert.equal(queue.calls.delete, 0)
         assert.equal(parked().length, 3)
-        kafka.script()
         yield* advanceUntil("the replay", () => parked().length === 0, { stepMs: 200 })
         assert.deepEqual(new Set(values()), new Set(numbers(3)))
         assert.deepEqual([daemon.counters().redelivered, daemon.counters().deadLettered], [3, 0])
