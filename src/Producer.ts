@@ -109,6 +109,9 @@ const metadataPauseMs = { first: 100, most: 1000 }
 /** Longest a metadata request may take, ms. */
 const metadataTimeoutMs = 1000
 
+const durableOrFailed = (outcome: Outcome): Effect.Effect<Receipt, PublishError> =>
+  outcome._tag === "Receipt" ? Effect.succeed(outcome) : Effect.fail(outcome)
+
 export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { breaker, fallback, kafka } = dependencies
@@ -410,15 +413,14 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       })
     )
 
+    const offer = (record: ProducerRecord, callback: (outcome: Outcome) => void): void =>
+      accumulator.offer(record, callback)
+
     const publish = (record: ProducerRecord): Effect.Effect<Receipt, PublishError> =>
-      asyncPrimitive(resume => {
-        accumulator.offer(record, outcome =>
-          resume(outcome._tag === "Receipt" ? Effect.succeed(outcome) : Effect.fail(outcome))
-        )
-      })
+      asyncPrimitive(record, offer, durableOrFailed)
 
     return {
-      offer: (record, callback) => accumulator.offer(record, callback),
+      offer,
       publish,
       publishAll: records =>
         Effect.async(resume => {

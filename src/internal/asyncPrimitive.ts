@@ -14,7 +14,6 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 
 type Resume<A, E> = (effect: Effect.Effect<A, E>) => void
-type Register<A, E> = (resume: Resume<A, E>) => void
 
 /** A fiber that can be interrupted while it waits: `_asyncInterruptor` is what it waits for. */
 interface Suspended<A, E> {
@@ -25,22 +24,32 @@ interface Suspended<A, E> {
 
 class AsyncOp<A, E> {
   readonly _op = "Async"
-  readonly effect_instruction_i0: Register<A, E>
+  readonly effect_instruction_i0: (wake: Resume<A, E>) => void
   readonly effect_instruction_i1 = FiberId.none
-  constructor(register: Register<A, E>) {
+  constructor(register: (wake: Resume<A, E>) => void) {
     this.effect_instruction_i0 = register
   }
 }
 Object.setPrototypeOf(AsyncOp.prototype, Effectable.EffectPrototype)
 
-/** Suspends until `register`'s callback is called; later calls do nothing. Interruption ends the wait, nothing else. */
-export const asyncPrimitive = <A, E>(register: Register<A, E>): Effect.Effect<A, E> =>
+/**
+ * Calls `begin` with `subject` and suspends until the callback is given an outcome; later calls do nothing. Interruption
+ * ends the wait, nothing else.
+ *
+ * @param toEffect what the fiber goes on with
+ */
+export const asyncPrimitive = <S, O, A, E>(
+  subject: S,
+  begin: (subject: S, callback: (outcome: O) => void) => void,
+  toEffect: (outcome: O) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
   new AsyncOp<A, E>(wake => {
     const fiber = Option.getOrUndefined(Fiber.getCurrentFiber()) as unknown as Suspended<A, E> | undefined
     let waiting = true
-    register(effect => {
+    begin(subject, outcome => {
       if (!waiting) return
       waiting = false
+      const effect = toEffect(outcome)
       // Not when it has been interrupted meanwhile, nor when it cannot be.
       if (fiber === undefined || fiber._asyncInterruptor !== wake) return wake(effect)
       fiber._asyncInterruptor = null
