@@ -19,7 +19,7 @@ import {
   rejection,
   type TopicOptions
 } from "./internal/accumulator.ts"
-import { asyncPrimitive } from "./internal/asyncPrimitive.ts"
+import { asyncPrimitive, successPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
@@ -110,7 +110,7 @@ const metadataPauseMs = { first: 100, most: 1000 }
 const metadataTimeoutMs = 1000
 
 const durableOrFailed = (outcome: Outcome): Effect.Effect<Receipt, PublishError> =>
-  outcome._tag === "Receipt" ? Effect.succeed(outcome) : Effect.fail(outcome)
+  outcome._tag === "Receipt" ? successPrimitive(outcome) : Effect.fail(outcome)
 
 export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function* () {

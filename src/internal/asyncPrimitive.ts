@@ -1,13 +1,14 @@
 /**
- * `Effect.async` for the hot path: one primitive op and no closure beyond the registration, and the answer goes on with
- * the fiber at once. `Effect.async` itself adds a custom op, a cancel handler and an abort controller's place to each
- * call, and wakes each fiber by a task, a microtask and a closure of its own, which is most of what a publish costs.
+ * `Effect.async` and `Effect.succeed` for the hot path, as bare ops of Effect's interpreter: no closure beyond the
+ * registration, and the answer goes on with the fiber at once. `Effect.async` itself adds a custom op, a cancel handler
+ * and an abort controller's place to each call, and wakes each fiber by a task, a microtask and a closure of its own,
+ * which is most of what a publish costs; `Effect.succeed` fills seven fields to carry one value.
  *
- * It relies on the shape of effect 3.22's `Async` op and of a suspended fiber (pinned in package.json;
- * `test/internal/asyncPrimitive.test.ts` fails when they change). Where a fiber looks otherwise it is woken as usual. To undo
- * it: `Effect.async(register)`.
+ * It relies on the shape of effect 3.22's `Async` and `Success` ops and of a suspended fiber (pinned in package.json;
+ * `test/internal/asyncPrimitive.test.ts` fails when they change). Where a fiber looks otherwise it is woken as usual. To
+ * undo it: `Effect.async(register)`, `Effect.succeed(value)`.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -31,6 +32,19 @@ class AsyncOp<A, E> {
   }
 }
 Object.setPrototypeOf(AsyncOp.prototype, Effectable.EffectPrototype)
+
+/** A whole `Success`, also as the fiber's exit: what is the same in all of them stands in the prototype. */
+class SuccessOp<A> {
+  readonly effect_instruction_i0: A
+  constructor(value: A) {
+    this.effect_instruction_i0 = value
+  }
+}
+const success = Effect.succeed(undefined)
+Object.setPrototypeOf(SuccessOp.prototype, Object.assign(Object.create(Object.getPrototypeOf(success)), success))
+
+/** `Effect.succeed`. */
+export const successPrimitive = <A>(value: A): Effect.Effect<A> => new SuccessOp(value) as unknown as Effect.Effect<A>
 
 /**
  * Calls `begin` with `subject` and suspends until the callback is given an outcome; later calls do nothing. Interruption

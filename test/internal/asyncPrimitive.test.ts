@@ -1,14 +1,26 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { asyncPrimitive } from "../../src/internal/asyncPrimitive.ts"
+import * as Hash from "effect/Hash"
+import { asyncPrimitive, successPrimitive } from "../../src/internal/asyncPrimitive.ts"
+
+type Resume<A, E = never> = (effect: Effect.Effect<A, E>) => void
+
+/** A wait whose callback is told the effect to go on with. */
+const wait = <A, E = never>(register: (resume: Resume<A, E>) => void): Effect.Effect<A, E> =>
+  asyncPrimitive(
+    register,
+    (begin, resume: Resume<A, E>) => begin(resume),
+    effect => effect
+  )
 
 describe("asyncPrimitive", () => {
   it("succeeds and fails, at once and later, like Effect.async", async () => {
-    const now = asyncPrimitive<number, never>(resume => resume(Effect.succeed(1)))
-    const later = asyncPrimitive<number, string>(resume => {
+    const now = wait<number>(resume => resume(Effect.succeed(1)))
+    const later = wait<number, string>(resume => {
       setImmediate(() => {
         resume(Effect.fail("no"))
         resume(Effect.succeed(2))
@@ -24,8 +36,8 @@ describe("asyncPrimitive", () => {
   })
 
   it("is interrupted while it waits, and a late answer changes nothing", async () => {
-    let resumeLate: ((effect: Effect.Effect<number>) => void) | undefined
-    const waiting = asyncPrimitive<number, never>(resume => {
+    let resumeLate: Resume<number> | undefined
+    const waiting = wait<number>(resume => {
       resumeLate = resume
     })
     const program = Effect.gen(function* () {
@@ -41,15 +53,41 @@ describe("asyncPrimitive", () => {
   })
 })
 
+describe("successPrimitive", () => {
+  it("is what Effect.succeed is, also as the exit of a fiber", async () => {
+    const value = { some: "value" }
+    const exit = await Effect.runPromiseExit(successPrimitive(value))
+    assert.ok(Exit.isExit(exit) && Exit.isSuccess(exit))
+    assert.equal(exit._tag, "Success")
+    assert.equal(exit.value, value)
+    assert.ok(Equal.equals(exit, Exit.succeed(value)) && Equal.equals(Exit.succeed(value), exit))
+    assert.equal(Hash.hash(exit), Hash.hash(Exit.succeed(value)))
+    assert.equal(String(exit), String(Exit.succeed(value)))
+    const other = await Effect.runPromiseExit(successPrimitive(2))
+    assert.ok(!Equal.equals(other, exit))
+    // The ops that look at an effect's kind before they run it.
+    const program = Effect.gen(function* () {
+      const [both, mapped] = [
+        yield* Effect.all([successPrimitive(1), successPrimitive(2)]),
+        Effect.map(successPrimitive(3), n => n + 1)
+      ]
+      const fiber = yield* Effect.fork(successPrimitive(5))
+      return [...both, yield* mapped, yield* Fiber.join(fiber), yield* Effect.flatten(Effect.exit(successPrimitive(6)))]
+    })
+    assert.deepEqual(await Effect.runPromise(program), [1, 2, 4, 5, 6])
+    assert.equal(Effect.runSync(successPrimitive("now")), "now")
+  })
+})
+
 describe("the way back from asyncPrimitive", () => {
   /** Lets every microtask and turn that is due pass. */
   const turn = Effect.promise(() => new Promise<void>(resolve => setImmediate(resolve)))
 
   it("goes on with the fiber at once: no task, no microtask", async () => {
     const program = Effect.gen(function* () {
-      let resume: ((effect: Effect.Effect<number>) => void) | undefined
+      let resume: Resume<number> | undefined
       let went: number | undefined
-      const waiting = asyncPrimitive<number, never>(wake => {
+      const waiting = wait<number>(wake => {
         resume = wake
       })
       yield* Effect.fork(Effect.map(waiting, value => (went = value)))
@@ -65,8 +103,8 @@ describe("the way back from asyncPrimitive", () => {
   it("is one way, however often and from wherever it is called", async () => {
     const program = Effect.gen(function* () {
       const seen: Array<number> = []
-      const resumes: Array<(effect: Effect.Effect<number>) => void> = []
-      const waiting = asyncPrimitive<number, never>(wake => {
+      const resumes: Array<Resume<number>> = []
+      const waiting = wait<number>(wake => {
         resumes.push(wake)
       })
       const fiber = yield* Effect.fork(
@@ -91,13 +129,13 @@ describe("the way back from asyncPrimitive", () => {
 
   it("reaches a fiber that cannot be interrupted, and one whose interruption came first does not go on", async () => {
     const program = Effect.gen(function* () {
-      const resumes: Array<(effect: Effect.Effect<number>) => void> = []
-      const waiting = asyncPrimitive<number, never>(wake => {
+      const resumes: Array<Resume<number>> = []
+      const waiting = wait<number>(wake => {
         resumes.push(wake)
       })
       let finalized = 0
       const deaf = yield* Effect.fork(Effect.uninterruptible(waiting))
-      const cleaning = asyncPrimitive<number, never>(wake => {
+      const cleaning = wait<number>(wake => {
         resumes.push(wake)
       })
       const interrupted = yield* Effect.fork(
