@@ -79,6 +79,15 @@ export class KafkaClient extends Context.Tag("spillway/KafkaClient")<
       batches: ReadonlyArray<ProduceBatch>,
       timeoutMs: number
     ) => Effect.Effect<ReadonlyArray<ProduceOutcome>>
+    /**
+     * `produce` as plain code, for the record's way: a fiber per request costs more than a small request itself. Calls
+     * `done` once, possibly before it returns. A driver without it is asked through `produce`.
+     */
+    readonly send?: (
+      batches: ReadonlyArray<ProduceBatch>,
+      timeoutMs: number,
+      done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
+    ) => void
     /** Fresh metadata from any broker that answers; leaders learnt here steer the following `produce` calls. */
     readonly metadata: (
       topics: ReadonlyArray<string>,

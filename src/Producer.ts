@@ -1,7 +1,7 @@
 /**
  * Takes records in and sees each to its outcome: batches them per partition, sends them to Kafka within their deadline,
  * and hands what Kafka did not take to the fallback writer. Per record plain code (`internal/accumulator`), per batch
- * Effect (here).
+ * plain code around the driver's call, and Effect for what waits (here).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -29,6 +29,8 @@ import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./Kafk
 import { type Durability, type Outcome, PublishError, type Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
+
+type Send = NonNullable<KafkaService["send"]>
 
 export type { BufferOptions, Counters, TopicOptions }
 
@@ -120,9 +122,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const requests = yield* FiberSet.make()
     const start = yield* FiberSet.runtime(requests)<never>()
 
-    const work = makeSignal()
     const accepted = makeSignal()
     let woken = false
+    let turn: (() => void) | undefined
     const wake = () => {
       // Also while a turn is pending: the sweeper may have looked, and gone back to sleep, before this record came.
       accepted.notify()
@@ -131,7 +133,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       // One turn of the event loop: everything offered meanwhile goes in the same batch.
       setImmediate(() => {
         woken = false
-        work.notify()
+        turn?.()
       })
     }
     const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake)
@@ -268,43 +270,80 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       return Effect.timeoutOption(metadataDone.wait, metadataTimeoutMs)
     })
 
-    /** Produces until every batch is settled or its time is over. Plain code around one effect per attempt. */
-    const attempt = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): Effect.Effect<void> => {
+    /** One attempt by a driver that has no plain way. A driver that dies has answered, too: its place is free again. */
+    const sendByFiber: Send = (batches, timeoutMs, done) => {
+      start(
+        Effect.matchCauseEffect(kafka.produce(batches, timeoutMs), {
+          onSuccess: outcomes => Effect.sync(() => done(outcomes)),
+          onFailure: cause => {
+            done([])
+            return Effect.failCause(cause)
+          }
+        })
+      )
+    }
+    const send = kafka.send ?? sendByFiber
+
+    /** Tries until every batch is settled or its time is over. */
+    const attempt = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): void => {
       let left = 0
       for (const batch of batches) left = Math.max(left, batch.deadline - now())
-      if (left <= 0 || batches.length === 0) return Effect.void
+      if (left <= 0 || batches.length === 0) return release()
       // What comes of it is unknown to everyone else until it has an answer.
       for (const batch of batches) batch.attempting = true
-      return Effect.flatMap(kafka.produce(batches, left), outcomes => {
-        for (const batch of batches) batch.attempting = false
-        release()
-        const delivered: Array<() => void> = []
-        const again = batches.filter((batch, index) => {
-          const outcome = outcomes[index]
-          return outcome !== undefined && settle(batch, outcome, delivered)
-        })
+      const guarded = (act: () => void) => {
         try {
-          // The broker works on the next request while the callers of this one are told.
-          if (delivered.length > 0) pump()
-        } finally {
-          for (const tell of delivered) tell()
+          act()
+        } catch (cause) {
+          // A fault of ours ends a fiber, not the process: the broker's place is free again.
+          release()
+          start(Effect.die(cause))
         }
-        return again.length === 0 ? Effect.void : retry(again, release, pauseMs)
-      })
+      }
+      guarded(() =>
+        send(batches, left, outcomes =>
+          guarded(() => {
+            release()
+            answered(batches, outcomes, again => start(retry(again, release, pauseMs)))
+          })
+        )
+      )
     }
 
-    const retry = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number) =>
+    /** Acts on an attempt's answer. A batch it leaves out may be in Kafka, and is diverted at its deadline. */
+    const answered = (
+      batches: ReadonlyArray<Batch>,
+      outcomes: ReadonlyArray<ProduceOutcome>,
+      retryAll: (batches: ReadonlyArray<Batch>) => void
+    ): void => {
+      const delivered: Array<() => void> = []
+      const again = batches.filter((batch, index) => {
+        const outcome = outcomes[index]
+        if (outcome === undefined) return false
+        batch.attempting = false
+        return settle(batch, outcome, delivered)
+      })
+      try {
+        // The broker works on the next request while the callers of this one are told.
+        if (delivered.length > 0) pump()
+      } finally {
+        for (const tell of delivered) tell()
+      }
+      if (again.length > 0) retryAll(again)
+    }
+
+    const retry = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): Effect.Effect<void> =>
       refreshMetadata.pipe(
         Effect.zipRight(Effect.sleep(pauseMs)),
-        Effect.flatMap(() => {
+        Effect.map(() => {
           const open = breaker.status().state === "open"
           const pending = batches.filter(batch => !batch.settled && (!open || giveUp(batch)))
-          return attempt(pending, release, Math.min(pauseMs * 2, retryPauseMs.most))
+          attempt(pending, release, Math.min(pauseMs * 2, retryPauseMs.most))
         })
       )
 
-    /** One Produce request and its retries, until every batch in it is settled or its time is over. */
-    const request = ({ batches, leader }: Request) => {
+    /** One Produce request and its retries. */
+    const request = ({ batches, leader }: Request): void => {
       let answered = false
       const release = () => {
         if (answered) return
@@ -313,23 +352,18 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         wake()
       }
       const compressible = batches.filter(batch => (compressions.get(batch.topic) ?? "none") !== "none")
+      if (compressible.length === 0) return attempt(batches, release, retryPauseMs.first)
       const compressed = Effect.forEach(
         compressible,
         batch => compress(batch, compressions.get(batch.topic) ?? "none"),
         { discard: true }
       )
-      // Compressing takes time; what ran out of it meanwhile is diverted already.
-      const begin = Effect.suspend(() =>
-        attempt(
-          batches.filter(batch => !batch.settled),
-          release,
-          retryPauseMs.first
+      // It takes time; what ran out of it meanwhile is diverted already.
+      const unsettled = () => batches.filter(batch => !batch.settled)
+      start(
+        Effect.onError(compressed, () => Effect.sync(release)).pipe(
+          Effect.map(() => attempt(unsettled(), release, retryPauseMs.first))
         )
-      )
-      // Also when an attempt dies: the broker's place is free again, and its batches are diverted at their deadline.
-      return Effect.ensuring(
-        compressible.length === 0 ? begin : Effect.zipRight(compressed, begin),
-        Effect.sync(release)
       )
     }
 
@@ -346,15 +380,25 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const pump = () => {
       const { diverted, requests: ready } = accumulator.take()
       for (const batch of diverted) divert(batch)
-      for (const one of ready) start(request(one))
+      for (const one of ready) request(one)
     }
 
-    const sender = Effect.forever(
-      Effect.map(work.wait, () => {
-        for (const batch of accumulator.expire()) expire(batch)
-        pump()
+    /** Has the turns while it runs: plain code, but a fault in one ends a fiber, which supervision begins again. */
+    const sender = Effect.async<never>(resume => {
+      turn = () => {
+        try {
+          for (const batch of accumulator.expire()) expire(batch)
+          pump()
+        } catch (cause) {
+          turn = undefined
+          resume(Effect.die(cause))
+        }
+      }
+      wake()
+      return Effect.sync(() => {
+        turn = undefined
       })
-    )
+    })
 
     /** Wakes the sender for the sake of deadlines while there is something that has one. */
     const sweeper = Effect.forever(

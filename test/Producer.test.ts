@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import type { Memory } from "../src/KafkaClient/Memory.ts"
+import type { Service as KafkaService, ProduceOutcome } from "../src/KafkaClient.ts"
 import type { Outcome } from "../src/Receipt.ts"
 import { advance, advanceUntil, harness, onTestClock, turn } from "./support/doubles.ts"
 import { headerText } from "./support/StoredRecord.ts"
@@ -17,6 +19,18 @@ const assertBalanced = (a: {
   failed: number
   inMemory: number
 }) => assert.equal(a.accepted, a.delivered + a.diverted + a.spooled + a.rejected + a.failed + a.inMemory)
+
+/** A client's plain way: the first call does `first`, the others deliver at once. */
+const plain = (
+  kafka: Memory,
+  first: (done: (outcomes: ReadonlyArray<ProduceOutcome>) => void) => void
+): NonNullable<KafkaService["send"]> => {
+  let calls = 0
+  return (batches, timeoutMs, done) => {
+    if (calls++ === 0) first(done)
+    else done(Effect.runSync(kafka.produce(batches, timeoutMs)))
+  }
+}
 
 describe("Producer", () => {
   it("delivers with partition, offset and a record id that is in the record", () =>
@@ -109,6 +123,53 @@ describe("Producer", () => {
         assertBalanced(accounting)
       })
     ))
+
+  /** Clients whose first attempt is broken in itself, and that deliver from then on. */
+  const broken: Readonly<Record<string, (kafka: Memory) => Pick<KafkaService, "send" | "produce">>> = {
+    "dies in its effect": kafka => ({
+      produce: (...call) =>
+        kafka.calls.produce === 0
+          ? Effect.zipRight(kafka.produce([], 0), Effect.dieMessage("broken"))
+          : kafka.produce(...call)
+    }),
+    "throws when it is called": kafka => ({
+      produce: kafka.produce,
+      send: plain(kafka, () => {
+        throw new Error("broken")
+      })
+    }),
+    "says nothing of the batch": kafka => ({ produce: kafka.produce, send: plain(kafka, done => done([])) })
+  }
+  for (const [how, client] of Object.entries(broken)) {
+    it(`diverts what a client had that ${how}, as unknown, and goes on with the next`, () =>
+      onTestClock(
+        Effect.gen(function* () {
+          const { spillway } = yield* harness({
+            partitions: 2,
+            output: "max_in_flight: 1",
+            client: kafka => ({ ...kafka, ...client(kafka) })
+          })
+          yield* advance(40)
+          const told = new Map<number, string>()
+          const offer = (partition: number) =>
+            spillway.offer({ topic: "events", value: "v", partition }, outcome =>
+              told.set(partition, outcomeOf(outcome))
+            )
+          offer(0)
+          yield* advance(40)
+          assert.deepEqual([...told], [])
+          // The broker's only place is free again.
+          offer(1)
+          yield* advance(40)
+          assert.deepEqual([...told], [[1, "delivered"]])
+          yield* advanceUntil("the other", () => told.size === 2)
+          assert.equal(told.get(0), "diverted")
+          const { accounting } = spillway.status()
+          assert.equal(accounting.divertedUnknown, 1)
+          assertBalanced(accounting)
+        })
+      ))
+  }
 
   it("does not call a partition delivered that the answer leaves out (metadata coverage)", () =>
     onTestClock(

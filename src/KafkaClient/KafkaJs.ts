@@ -35,7 +35,9 @@ class Driver {
   readonly #pool: BrokerPool
   /** Topic to leader by partition. */
   readonly #leaders = new Map<string, ReadonlyArray<number>>()
-  #identity: Promise<ProducerIdentity | undefined> | undefined
+  /** Once the cluster has given one, or has refused to (then there is no current one). */
+  #identity: { readonly current: ProducerIdentity | undefined } | undefined
+  #identifying: Promise<ProducerIdentity | undefined> | undefined
 
   constructor(options: Options) {
     this.#idempotent = options.idempotent
@@ -68,7 +70,7 @@ class Driver {
   }
 
   #identify(timeoutMs: number): Promise<ProducerIdentity | undefined> {
-    this.#identity ??= this.#pool
+    this.#identifying ??= this.#pool
       .askAny(timeoutMs, {
         apiKey: Protocol.apiKeys.initProducerId,
         apiName: "InitProducerId",
@@ -76,51 +78,80 @@ class Driver {
         body: Protocol.initProducerIdBody(),
         read: Protocol.readInitProducerId
       })
-      .then(
-        answer => {
-          if (answer.errorCode === 0) return new ProducerIdentity(answer.producerId, answer.epoch)
-          const error = KafkaErrors.fromCode(answer.errorCode)
-          // The cluster forbids idempotent producing: go on without it.
-          if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return undefined
-          this.#identity = undefined
-          throw error
-        },
-        (error: unknown) => {
-          this.#identity = undefined
-          throw error
-        }
-      )
-    return this.#identity
+      .then(answer => {
+        if (answer.errorCode === 0) return new ProducerIdentity(answer.producerId, answer.epoch)
+        const error = KafkaErrors.fromCode(answer.errorCode)
+        // The cluster forbids idempotent producing: go on without it.
+        if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return undefined
+        throw error
+      })
+      .then(current => {
+        this.#identity = { current }
+        return current
+      })
+      .finally(() => {
+        this.#identifying = undefined
+      })
+    return this.#identifying
   }
 
-  async produce(batches: ReadonlyArray<ProduceBatch>, timeoutMs: number): Promise<ReadonlyArray<ProduceOutcome>> {
+  /** Calls `done` once, within `timeoutMs`. What it needs to know first is usually known: then the bytes leave at once. */
+  send(
+    batches: ReadonlyArray<ProduceBatch>,
+    timeoutMs: number,
+    done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
+  ): void {
+    const outcomes = new Map<ProduceBatch, ProduceOutcome>()
+    const identified = !this.#idempotent || this.#identity !== undefined || !batches.some(batch => batch.idempotent)
+    if (identified && batches.every(batch => this.#leaders.has(batch.topic))) {
+      return this.#attemptAll(batches, timeoutMs, this.#identity?.current, outcomes, done)
+    }
     const endsAt = performance.now() + timeoutMs
     const left = () => Math.max(1, endsAt - performance.now())
-    const outcomes = new Map<ProduceBatch, ProduceOutcome>()
-    let identity: ProducerIdentity | undefined
-    try {
-      const unseen = new Set(batches.map(batch => batch.topic).filter(topic => !this.#leaders.has(topic)))
-      if (unseen.size > 0) {
-        for (const topic of await this.metadata(Array.from(unseen), left())) {
-          if (topic._tag === "Topic") continue
-          for (const batch of batches) if (batch.topic === topic.topic) outcomes.set(batch, failed(topic.error))
-        }
+    this.#prepare(batches, left, outcomes).then(
+      identity => this.#attemptAll(batches, left(), identity, outcomes, done),
+      cause => {
+        const error = cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false)
+        done(batches.map(() => failed(error)))
       }
-      if (this.#idempotent && batches.some(batch => batch.idempotent)) identity = await this.#identify(left())
-    } catch (cause) {
-      const error = cause instanceof KafkaError ? cause : KafkaErrors.fromThrown(cause, false, false)
-      return batches.map(() => failed(error))
+    )
+  }
+
+  /** Finds out what a request needs to know; notes the batches whose topic the cluster does not describe. */
+  async #prepare(
+    batches: ReadonlyArray<ProduceBatch>,
+    left: () => number,
+    outcomes: Map<ProduceBatch, ProduceOutcome>
+  ): Promise<ProducerIdentity | undefined> {
+    const unseen = new Set(batches.map(batch => batch.topic).filter(topic => !this.#leaders.has(topic)))
+    if (unseen.size > 0) {
+      for (const topic of await this.metadata(Array.from(unseen), left())) {
+        if (topic._tag === "Topic") continue
+        for (const batch of batches) if (batch.topic === topic.topic) outcomes.set(batch, failed(topic.error))
+      }
     }
+    if (!this.#idempotent || !batches.some(batch => batch.idempotent)) return undefined
+    return this.#identity === undefined ? this.#identify(left()) : this.#identity.current
+  }
+
+  /** One request to each leader; `done` once all have come to something. */
+  #attemptAll(
+    batches: ReadonlyArray<ProduceBatch>,
+    timeoutMs: number,
+    identity: ProducerIdentity | undefined,
+    outcomes: Map<ProduceBatch, ProduceOutcome>,
+    done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
+  ): void {
     const byLeader = new Map<string, Array<ProduceBatch>>()
     for (const batch of batches) {
       if (outcomes.has(batch)) continue
-      const count = this.#leaders.get(batch.topic)?.length
-      if (count !== undefined && batch.partition >= count) {
+      const leaders = this.#leaders.get(batch.topic)
+      if (leaders !== undefined && batch.partition >= leaders.length) {
         // Not an outage, however long one waits: the topic has no such partition.
         outcomes.set(batch, failed(KafkaErrors.fromCode(3)))
         continue
       }
-      const address = this.#pool.addressOf(this.#leaders.get(batch.topic)?.[batch.partition] ?? -1)
+      const address = this.#pool.addressOf(leaders?.[batch.partition] ?? -1)
       if (address === undefined) {
         outcomes.set(batch, failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
         continue
@@ -129,74 +160,90 @@ class Driver {
       if (same === undefined) byLeader.set(address, [batch])
       else same.push(batch)
     }
-    await Promise.all(
-      Array.from(byLeader, ([address, group]) => this.#attempt(address, group, left(), identity, outcomes))
-    )
-    if (identity?.exhausted === true) this.#identity = undefined
-    return batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
+    let open = byLeader.size
+    const finish = () => {
+      if (identity?.exhausted === true && this.#identity?.current === identity) this.#identity = undefined
+      done(batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition))))
+    }
+    const one = () => {
+      if (--open === 0) finish()
+    }
+    if (open === 0) return finish()
+    for (const [address, group] of byLeader) this.#attempt(address, group, timeoutMs, identity, outcomes, one)
   }
 
-  /** One Produce request to one broker. Resolves, never rejects, within `timeoutMs`. */
+  /** One Produce request to one broker: calls `done` once, within `timeoutMs`. */
   #attempt(
     address: string,
     batches: ReadonlyArray<ProduceBatch>,
     timeoutMs: number,
     identity: ProducerIdentity | undefined,
-    outcomes: Map<ProduceBatch, ProduceOutcome>
-  ): Promise<void> {
+    outcomes: Map<ProduceBatch, ProduceOutcome>,
+    done: () => void
+  ): void {
     const link = this.#pool.link(address)
     let written = false
-    return new Promise(resolve => {
-      const fail = (errorOf: (batch: ProduceBatch) => KafkaError) => {
-        for (const batch of batches) outcomes.set(batch, this.#refused(batch, errorOf(batch), identity))
-        done()
-      }
-      let open = true
-      const done = () => {
-        open = false
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
+    let open = true
+    const end = () => {
+      open = false
+      clearTimeout(timer)
+      done()
+    }
+    const fail = (errorOf: (batch: ProduceBatch) => KafkaError) => {
+      if (!open) return
+      for (const batch of batches) outcomes.set(batch, this.#refused(batch, errorOf(batch), identity))
+      end()
+    }
+    const failBy = (cause: unknown) => fail(batch => KafkaErrors.fromThrown(cause, written, batch.stamp !== undefined))
+    const timer = setTimeout(() => {
+      if (!open) return
+      fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
+      // A broker that does not even answer "timed out" is frozen or unreachable: start afresh next time.
+      link.drop(undefined)
+    }, timeoutMs)
+    const call = () => {
+      if (!open) return
+      const apiVersion = link.version(Protocol.apiKeys.produce, Protocol.newestVersions.produce)
+      if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
+      const answered = (payload: Uint8Array) => {
         if (!open) return
-        fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
-        // A broker that does not even answer "timed out" is frozen or unreachable: start afresh next time.
-        link.drop(undefined)
-      }, timeoutMs)
-      const send = async () => {
-        await link.connect()
-        if (!open) return
-        const apiVersion = link.version(Protocol.apiKeys.produce, Protocol.newestVersions.produce)
-        if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
-        const payload = await link.call({
-          apiKey: Protocol.apiKeys.produce,
-          apiName: "Produce",
-          apiVersion,
-          timeoutMs: timeoutMs * 2,
-          pieces: correlationId => {
-            for (const batch of batches) {
-              if (!batch.idempotent) continue
-              if (identity === undefined) writeChecksum(batch.bytes)
-              else identity.stamp(batch)
-            }
-            written = true
-            return Protocol.produceFrame({
-              correlationId,
-              clientId: link.clientId,
-              version: apiVersion,
-              timeoutMs: Math.max(1, Math.floor(timeoutMs * replicationShare)),
-              batches
-            })
-          }
+        try {
+          this.#settle(batches, Protocol.readProduce(payload, apiVersion), identity, outcomes)
+        } catch (cause) {
+          return failBy(cause)
+        }
+        end()
+      }
+      const pieces = (correlationId: number) => {
+        for (const batch of batches) {
+          if (!batch.idempotent) continue
+          if (identity === undefined) writeChecksum(batch.bytes)
+          else identity.stamp(batch)
+        }
+        written = true
+        return Protocol.produceFrame({
+          correlationId,
+          clientId: link.clientId,
+          version: apiVersion,
+          timeoutMs: Math.max(1, Math.floor(timeoutMs * replicationShare)),
+          batches
         })
-        if (!open) return
-        this.#settle(batches, Protocol.readProduce(payload, apiVersion), identity, outcomes)
-        done()
       }
-      send().catch(cause => {
-        if (open) fail(batch => KafkaErrors.fromThrown(cause, written, batch.stamp !== undefined))
-      })
-    })
+      const request = {
+        apiKey: Protocol.apiKeys.produce,
+        apiName: "Produce",
+        apiVersion,
+        timeoutMs: timeoutMs * 2,
+        pieces
+      }
+      try {
+        link.call(request, answered, failBy)
+      } catch (cause) {
+        failBy(cause)
+      }
+    }
+    if (link.open) call()
+    else link.connect().then(call, failBy)
   }
 
   /** Each batch by its own partition's answer; a partition the answer leaves out is unknown, never a success. */
@@ -242,7 +289,9 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       driver => Effect.sync(() => driver.close())
     ),
     (driver): Service => ({
-      produce: (batches, timeoutMs) => Effect.promise(() => driver.produce(batches, timeoutMs)),
+      send: (batches, timeoutMs, done) => driver.send(batches, timeoutMs, done),
+      produce: (batches, timeoutMs) =>
+        Effect.async(resume => driver.send(batches, timeoutMs, outcomes => resume(Effect.succeed(outcomes)))),
       metadata: (topics, timeoutMs) =>
         Effect.tryPromise({
           try: () => driver.metadata(topics, timeoutMs),

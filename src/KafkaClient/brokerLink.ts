@@ -139,9 +139,14 @@ export class BrokerLink {
     return !this.#dropped && (this.#connecting !== undefined || this.ready || this.#broker.versions === null)
   }
 
+  /** Nothing to wait for before a call. */
+  get open(): boolean {
+    return this.ready && (this.#connection.sasl === null || this.#connection.isAuthenticated())
+  }
+
   /** Connects and authenticates, once for all who wait. Rejects with kafkajs's error. */
   async connect(): Promise<void> {
-    if (this.ready && (this.#connection.sasl === null || this.#connection.isAuthenticated())) return
+    if (this.open) return
     this.#connecting ??= this.#open().finally(() => {
       this.#connecting = undefined
     })
@@ -169,27 +174,32 @@ export class BrokerLink {
     return Math.min(offered.maxVersion, newest)
   }
 
-  /** Sends one request on the open connection. Rejects when the connection closes first. */
-  call(request: BrokerCall): Promise<Uint8Array> {
+  /**
+   * Sends one request on the open connection: one of the two is called with what comes of it, once kafkajs has done with
+   * the answer. Throws what `pieces` throws.
+   */
+  call(request: BrokerCall, answered: (payload: Uint8Array) => void, failed: (cause: unknown) => void): void {
     const connection = this.#connection
-    return new Promise((resolve, reject) => {
-      if (!this.ready) {
-        reject(new Error("Connection closed"))
-        return
+    if (!this.ready) return queueMicrotask(() => failed(new Error("Connection closed")))
+    const { apiKey, apiName, apiVersion } = request
+    const correlationId = connection.nextCorrelationId()
+    connection.requestQueue.push({
+      entry: {
+        apiKey,
+        apiName,
+        apiVersion,
+        correlationId,
+        resolve: answer => queueMicrotask(() => answered(answer.payload)),
+        reject: cause => queueMicrotask(() => failed(cause))
+      },
+      expectResponse: true,
+      requestTimeout: request.timeoutMs,
+      sendRequest: () => {
+        const pieces = request.pieces(correlationId)
+        const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+        if (bytes <= smallFrameBytes) connection.socket?.write(Buffer.concat(pieces, bytes))
+        else for (const piece of pieces) connection.socket?.write(piece)
       }
-      const { apiKey, apiName, apiVersion } = request
-      const correlationId = connection.nextCorrelationId()
-      connection.requestQueue.push({
-        entry: { apiKey, apiName, apiVersion, correlationId, resolve: answer => resolve(answer.payload), reject },
-        expectResponse: true,
-        requestTimeout: request.timeoutMs,
-        sendRequest: () => {
-          const pieces = request.pieces(correlationId)
-          const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-          if (bytes <= smallFrameBytes) connection.socket?.write(Buffer.concat(pieces, bytes))
-          else for (const piece of pieces) connection.socket?.write(piece)
-        }
-      })
     })
   }
 

@@ -97,13 +97,15 @@ export class BrokerPool {
       await link.connect()
       const apiVersion = link.version(request.apiKey, request.newest)
       if (apiVersion === undefined) throw KafkaErrors.fromCode(35)
-      const payload = await link.call({
+      const call = {
         apiKey: request.apiKey,
         apiName: request.apiName,
         apiVersion,
         timeoutMs,
-        pieces: correlationId => Protocol.frame(request.apiKey, apiVersion, correlationId, link.clientId, request.body)
-      })
+        pieces: (correlationId: number) =>
+          Protocol.frame(request.apiKey, apiVersion, correlationId, link.clientId, request.body)
+      }
+      const payload = await new Promise<Uint8Array>((resolve, reject) => link.call(call, resolve, reject))
       return request.read(payload, apiVersion)
     }
     return new Promise((resolve, reject) => {

@@ -14,6 +14,7 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import * as MemoryClaims from "../../src/ClaimCheck/Memory.ts"
 import * as MemoryQueue from "../../src/FallbackQueue/Memory.ts"
 import * as MemoryKafka from "../../src/KafkaClient/Memory.ts"
+import type { Service as KafkaService } from "../../src/KafkaClient.ts"
 import * as Spillway from "../../src/Spillway.ts"
 import * as Sqlite from "../../src/Spool/Sqlite.ts"
 
@@ -47,6 +48,8 @@ export interface HarnessOptions {
   readonly deadLetterOptions?: MemoryQueue.Options
   /** What no message can hold goes to a claim check. */
   readonly claimCheck?: boolean
+  /** The client Spillway gets, in place of the scripted Kafka itself. */
+  readonly client?: (kafka: MemoryKafka.Memory) => KafkaService
   /** Metadata cannot be had at first. */
   readonly unreachable?: boolean
 }
@@ -79,7 +82,7 @@ export const harness = (options: HarnessOptions = {}): Effect.Effect<Harness, ne
     const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration(options) }], {})
     if (Either.isLeft(parsed)) return yield* Effect.die(parsed.left)
     const drivers: Spillway.Drivers = {
-      kafka: () => Effect.succeed(kafka),
+      kafka: () => Effect.succeed(options.client?.(kafka) ?? kafka),
       queue: ({ queueId }) => Effect.succeed(queueId === "parked" ? queue : deadLetters),
       claims: () => Effect.succeed(claims),
       spool: Sqlite.make
