@@ -282,7 +282,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         })
       )
     }
-    const send = kafka.send ?? sendByFiber
+    const send = kafka.send?.bind(kafka) ?? sendByFiber
 
     /** Tries until every batch is settled or its time is over. */
     const attempt = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): void => {

@@ -171,6 +171,25 @@ describe("Producer", () => {
       ))
   }
 
+  it("sends through a client whose plain way is a method", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { spillway } = yield* harness({
+          client: kafka => ({
+            ...kafka,
+            send(batches, timeoutMs, done) {
+              done(Effect.runSync(this.produce(batches, timeoutMs)))
+            }
+          })
+        })
+        yield* advance(40)
+        const told: Array<string> = []
+        spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advance(40)
+        assert.deepEqual(told, ["delivered"])
+      })
+    ))
+
   it("does not call a partition delivered that the answer leaves out (metadata coverage)", () =>
     onTestClock(
       Effect.gen(function* () {

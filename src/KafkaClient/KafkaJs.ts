@@ -197,9 +197,10 @@ class Driver {
     const failBy = (cause: unknown) => fail(batch => KafkaErrors.fromThrown(cause, written, batch.stamp !== undefined))
     const timer = setTimeout(() => {
       if (!open) return
-      fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
-      // A broker that does not even answer "timed out" is frozen or unreachable: start afresh next time.
+      // A broker that does not even answer "timed out" is frozen or unreachable: start afresh next time. That may be from
+      // within `done`.
       link.drop(undefined)
+      fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
     }, timeoutMs)
     const call = () => {
       if (!open) return

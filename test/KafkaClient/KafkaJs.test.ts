@@ -114,6 +114,18 @@ describe("KafkaJs and a broker that answers oddly", () => {
           [1, 0]
         ]
 
+  it("sends what is sent from within such an end over the new connection, too", async () => {
+    const second = await withClient(
+      attempt => (attempt === 0 ? undefined : [[0, 0]]),
+      client =>
+        Effect.async<ReadonlyArray<ProduceOutcome>>(resume => {
+          const again = [batch(0)]
+          client.send?.([batch(0)], 300, () => client.send?.(again, 2000, outcomes => resume(Effect.succeed(outcomes))))
+        })
+    )
+    assert.deepEqual(second.map(summary), ["delivered at 40"])
+  })
+
   it("takes a refusal with an offset as unknown: the leader had written the batch", async () => {
     for (const idempotent of [true, false]) {
       const outcomes = await withClient(appended, client => client.produce([batch(0), batch(1)], 2000), idempotent)
