@@ -15,6 +15,8 @@ interface PartitionSequence {
 }
 
 const maximumEpoch = 32_766
+/** From here on a new producer id is asked for. What is under way until there is one may need some epochs more. */
+const exhaustedEpoch = 32_700
 /** Sequences wrap at 2^31 - 1 (DefaultRecordBatch.incrementSequence in Kafka's client). */
 const sequenceLimit = 2 ** 31
 
@@ -23,8 +25,8 @@ export class ProducerIdentity {
   readonly #startEpoch: number
   readonly #partitions = new Map<string, PartitionSequence>()
   /**
-   * Set at the last epoch: the owner must ask for a new producer id. Not later: a batch stamped with an epoch and
-   * sequences used before would pass for a copy of the earlier one.
+   * Set shortly before the last epoch: the owner must ask for a new producer id. Not later: a batch stamped with an epoch
+   * and sequences used before would pass for a copy of the earlier one.
    */
   exhausted = false
 
@@ -79,7 +81,7 @@ export class ProducerIdentity {
     state.unsettled = undefined
     state.next = 0
     if (state.epoch < maximumEpoch) state.epoch++
-    if (state.epoch >= maximumEpoch) this.exhausted = true
+    if (state.epoch >= exhaustedEpoch) this.exhausted = true
   }
 
   #state(batch: ProduceBatch): PartitionSequence {
