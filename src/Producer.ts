@@ -509,8 +509,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         for (const batch of accumulator.expire(true)) expire(batch)
         for (const batch of accumulator.drain()) divert(batch)
       }),
-      run: Effect.all([sender, sweeper, metadataKeeper], { concurrency: "unbounded" }).pipe(
-        Effect.zipRight(Effect.never)
-      )
+      // None of them returns. Not by `Effect.all`: it would not end before the keeper's present pause does.
+      run: Effect.raceFirst(Effect.raceFirst(sender, sweeper), metadataKeeper)
     }
   })

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
-import type { Memory } from "../src/KafkaClient/Memory.ts"
+import * as Either from "effect/Either"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as AppConfig from "../src/AppConfig.ts"
+import * as CircuitBreaker from "../src/CircuitBreaker.ts"
+import { openScheduleOf } from "../src/internal/fallback.ts"
+import { type Memory, make as makeKafka } from "../src/KafkaClient/Memory.ts"
 import type { Service as KafkaService, ProduceOutcome } from "../src/KafkaClient.ts"
+import * as Producer from "../src/Producer.ts"
 import type { Outcome } from "../src/Receipt.ts"
-import { advance, advanceUntil, harness, onTestClock, turn } from "./support/doubles.ts"
+import { supervise } from "../src/Supervision.ts"
+import { advance, advanceUntil, configuration, harness, onTestClock, turn } from "./support/doubles.ts"
 import { headerText } from "./support/StoredRecord.ts"
 
 const outcomeOf = (outcome: Outcome): string => (outcome._tag === "Receipt" ? outcome.outcome : outcome.reason)
@@ -186,6 +194,32 @@ describe("Producer", () => {
         const told: Array<string> = []
         spillway.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
         yield* advance(40)
+        assert.deepEqual(told, ["delivered"])
+      })
+    ))
+
+  it("begins its turns again soon after a fault in one", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration({}) }], {})
+        const config = Either.getOrThrow(parsed)
+        const breaker = yield* CircuitBreaker.make(config.breaker, openScheduleOf(config.breaker))
+        let faults = 0
+        const acquire: typeof breaker.acquire = (topic, partition) => {
+          if (faults-- > 0) throw new Error("broken")
+          return breaker.acquire(topic, partition)
+        }
+        const topics = Object.values(config.outputs).map(output => ({ ...output, encoding: "raw" as const }))
+        const producer = yield* Producer.make(
+          { topics, buffer: config.buffer, metadataMaxAgeMs: 60_000, origin: "test" },
+          { kafka: makeKafka({ events: 1 }), breaker: { ...breaker, acquire }, fallback: () => undefined }
+        )
+        yield* Effect.forkScoped(supervise("producer", producer.run).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
+        yield* advance(40)
+        const told: Array<string> = []
+        faults = 1
+        producer.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
+        yield* advance(200)
         assert.deepEqual(told, ["delivered"])
       })
     ))
