@@ -32,6 +32,8 @@ export interface ProduceBatch {
   readonly partition: number
   readonly recordCount: number
   readonly bytes: Uint8Array
+  /** Memory right in front of `bytes` that the client may write to: head and batch of a request are then one piece. */
+  readonly room?: Uint8Array | undefined
   /**
    * True: the client stamps producer id, epoch, sequence and the checksum into `bytes` (it need not be valid before).
    * False: the bytes are sent as they are.

@@ -65,8 +65,8 @@ export interface BrokerCall {
 }
 
 /**
- * Frames up to this size leave in one write: copying them costs less than a packet each for head and body. Larger ones
- * are written piece by piece; corking the socket instead would copy them, on Bun.
+ * Frames in pieces leave in one write up to this size: copying them costs less than a packet each. Larger ones are
+ * written piece by piece; corking the socket instead would copy them, on Bun.
  */
 const smallFrameBytes = 32 * 1024
 
@@ -197,7 +197,7 @@ export class BrokerLink {
       sendRequest: () => {
         const pieces = request.pieces(correlationId)
         const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-        if (bytes <= smallFrameBytes) connection.socket?.write(Buffer.concat(pieces, bytes))
+        if (pieces.length > 1 && bytes <= smallFrameBytes) connection.socket?.write(Buffer.concat(pieces, bytes))
         else for (const piece of pieces) connection.socket?.write(piece)
       }
     })

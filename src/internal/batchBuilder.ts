@@ -25,6 +25,9 @@ export interface Appendable {
   readonly id?: string | undefined
 }
 
+/** Enough for the head of a Produce request with names of usual length (it takes 34 bytes and the names), bytes. */
+const requestHeadBytes = 256
+
 /** The id header's constant part: name length, name, value length. */
 export const idHeaderPrefix = (name: string): Uint8Array => {
   const text = Buffer.from(name, "utf8")
@@ -44,6 +47,8 @@ export class BatchBuilder {
   /** Id header prefix and the constant part of the ids, refreshed for each batch. */
   readonly #idTemplate: Uint8Array
   readonly #idPrefixLength: number
+  /** What the pool gave: room for a request's head, then the batch. */
+  #whole: Buffer
   #buffer: Buffer
   #position = headerBytes
   #baseTimestamp = 0
@@ -70,7 +75,8 @@ export class BatchBuilder {
     this.#idTemplate = new Uint8Array(idHeader.prefix.length + RecordId.prefixLength)
     this.#idTemplate.set(idHeader.prefix)
     writeAscii(this.#idTemplate, idHeader.prefix.length, this.#ids.prefix)
-    this.#buffer = pool.take(capacity)
+    this.#whole = pool.take(requestHeadBytes + capacity)
+    this.#buffer = this.#whole.subarray(requestHeadBytes)
   }
 
   /** Bytes of the batch so far, its header included. */
@@ -183,10 +189,10 @@ export class BatchBuilder {
   }
 
   /**
-   * Writes the batch header, all but the checksum, and returns the buffer and the bytes of the batch in it. The buffer
-   * goes back to the pool by `BufferPool.give` once nothing reads the bytes any more.
+   * Writes the batch header, all but the checksum, and returns the bytes of the batch, the room in front of them, and the
+   * buffer that holds both. It goes back to the pool by `BufferPool.give` once nothing reads the bytes any more.
    */
-  finish(): { readonly buffer: Buffer; readonly bytes: Buffer } {
+  finish(): { readonly buffer: Buffer; readonly room: Buffer; readonly bytes: Buffer } {
     writeHeader(this.#buffer, {
       length: this.#position,
       attributes: 0,
@@ -194,13 +200,16 @@ export class BatchBuilder {
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: this.#maxTimestamp
     })
-    return { buffer: this.#buffer, bytes: this.#buffer.subarray(0, this.#position) }
+    const room = this.#whole.subarray(0, requestHeadBytes)
+    return { buffer: this.#whole, room, bytes: this.#buffer.subarray(0, this.#position) }
   }
 
   #grow(needed: number): void {
-    const larger = this.#pool.take(Math.max(needed, this.#buffer.length * 2))
+    const whole = this.#pool.take(requestHeadBytes + Math.max(needed, this.#buffer.length * 2))
+    const larger = whole.subarray(requestHeadBytes)
     larger.set(this.#buffer.subarray(0, this.#position))
-    this.#pool.give(this.#buffer)
+    this.#pool.give(this.#whole)
+    this.#whole = whole
     this.#buffer = larger
   }
 }

@@ -69,8 +69,16 @@ export const frame = (
   return [head, body]
 }
 
+/** The last so many bytes in front of a batch, when they are free. Compressing gives a batch other bytes. */
+const roomFor = ({ bytes, room }: ProduceBatch, length: number): Buffer | undefined => {
+  if (room === undefined || room.length < length || room.buffer !== bytes.buffer) return undefined
+  if (room.byteOffset + room.length !== bytes.byteOffset) return undefined
+  return Buffer.from(bytes.buffer, bytes.byteOffset - length, length)
+}
+
 /**
- * A Produce request, acks=all, in front of and between the untouched batches, as the pieces to write in order.
+ * A Produce request, acks=all, in front of and between the untouched batches, as the pieces to write in order. A batch that
+ * goes alone and has room in front is one piece with the request's head.
  *
  * @param timeoutMs how long the broker may wait for its replicas
  */
@@ -95,7 +103,8 @@ export const produceFrame = (options: {
   for (const [topic, batches] of topics) {
     headLength += stringSize(topic) + 4
     for (const batch of batches) {
-      const head = Buffer.allocUnsafe(headLength + 8)
+      const room = options.batches.length === 1 ? roomFor(batch, headLength + 8) : undefined
+      const head = room ?? Buffer.allocUnsafe(headLength + 8)
       if (pending === undefined) {
         at = head.writeInt16BE(apiKeys.produce, 4)
         at = head.writeInt16BE(options.version, at)
@@ -113,7 +122,8 @@ export const produceFrame = (options: {
       }
       at = head.writeInt32BE(batch.partition, at)
       head.writeInt32BE(batch.bytes.length, at)
-      pieces.push(head, batch.bytes)
+      if (room === undefined) pieces.push(head, batch.bytes)
+      else pieces.push(Buffer.from(room.buffer, room.byteOffset, room.length + batch.bytes.length))
       total += head.length + batch.bytes.length
       headLength = 0
     }

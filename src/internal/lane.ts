@@ -31,6 +31,8 @@ export class Batch implements ProduceBatch {
   /** A caller fixed the partition of one of its records. */
   readonly partitionFixed: boolean
   bytes: Uint8Array
+  /** The builder's memory in front of them, for the head of a request. */
+  readonly room: Uint8Array | undefined
   /** The pooled buffer behind `bytes`; undefined when it must not be reused. */
   buffer: Buffer | undefined
   stamp: BatchStamp | undefined
@@ -51,6 +53,7 @@ export class Batch implements ProduceBatch {
     lane: Lane,
     parts: {
       readonly bytes: Uint8Array
+      readonly room: Uint8Array | undefined
       readonly buffer: Buffer | undefined
       readonly callbacks: ReadonlyArray<Callback>
       readonly indexes: ReadonlyArray<number>
@@ -66,6 +69,7 @@ export class Batch implements ProduceBatch {
     this.recordCount = parts.callbacks.length
     this.unsettled = this.recordCount
     this.bytes = parts.bytes
+    this.room = parts.room
     this.budgetBytes = parts.bytes.length - headerBytes
     this.buffer = parts.buffer
     this.callbacks = parts.callbacks
@@ -142,11 +146,12 @@ export class Lane {
     const builder = this.builder
     // A builder without records is left by one that was too large; the next record may have it.
     if (builder === undefined || this.callbacks.length === 0) return
-    const { buffer, bytes } = builder.finish()
+    const { buffer, bytes, room } = builder.finish()
     this.lastSize = bytes.length
     this.queue.push(
       new Batch(this, {
         bytes,
+        room,
         buffer,
         callbacks: this.callbacks,
         indexes: this.indexes,

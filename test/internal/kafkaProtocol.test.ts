@@ -50,6 +50,36 @@ test("a Produce request is byte for byte Kafka's, grouped by topic, the batches 
   for (const one of batches) assert.ok(pieces.includes(one.bytes))
 })
 
+test("a batch alone with room in front is one piece with its head, in the memory it has", () => {
+  const request = { correlationId: 42, clientId: "me", version: 7, timeoutMs: 900 }
+  const alone = batch("t", 1, "first")
+  const expected = Buffer.concat(Protocol.produceFrame({ ...request, batches: [alone] }))
+  const headLength = expected.length - alone.bytes.length
+  const memory = Buffer.alloc(100, 0xff)
+  memory.set(alone.bytes, 60)
+  const bytes = memory.subarray(60, 60 + alone.bytes.length)
+  const framed = (room: Buffer, more: ReadonlyArray<ReturnType<typeof batch>> = []) =>
+    Protocol.produceFrame({ ...request, batches: [{ ...alone, bytes, room }, ...more] })
+
+  const [piece, ...none] = framed(memory.subarray(0, 60))
+  assert.deepEqual(none, [])
+  assert.equal(piece?.buffer, memory.buffer)
+  assert.equal(Buffer.from(piece ?? []).toString("hex"), expected.toString("hex"))
+  // Nothing outside of its room was touched, and a batch behind another finds its own bytes whole.
+  assert.ok(memory.subarray(0, 60 - headLength).every(byte => byte === 0xff))
+  assert.ok(memory.subarray(60 + bytes.length).every(byte => byte === 0xff))
+
+  memory.fill(0xff, 0, 60)
+  const untouched = [
+    framed(memory.subarray(60 - headLength + 1, 60)),
+    framed(memory.subarray(0, 59)),
+    framed(Buffer.alloc(60)),
+    framed(memory.subarray(0, 60), [batch("t", 2, "second")])
+  ]
+  for (const pieces of untouched) assert.ok(pieces.length > 1 && pieces.includes(bytes))
+  assert.ok(memory.subarray(0, 60).every(byte => byte === 0xff))
+})
+
 test("small requests carry their length, header and body", () => {
   const body = Protocol.metadataBody(["a", "bü"])
   assert.equal(body.toString("hex"), all(array(string("a"), string("bü")), int8(0)).toString("hex"))
