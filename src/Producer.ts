@@ -136,7 +136,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         turn?.()
       })
     }
-    const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake)
+    const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake, () => turn?.())
     const compressions = new Map(options.topics.map(topic => [topic.topic, topic.compression]))
     const metadataWanted = makeSignal()
     const metadataDone = makeSignal()

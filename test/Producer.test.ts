@@ -94,6 +94,43 @@ describe("Producer", () => {
       })
     ))
 
+  it("sends what is worth a request before the callers have ended, while Kafka has nothing to do", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ partitions: 1, idleTimeout: "50ms" })
+        yield* advance(40)
+        let answer: (() => void) | undefined
+        const first = new Promise<void>(resolve => {
+          answer = resolve
+        })
+        kafka.script({ _tag: "Await", until: Effect.promise(() => first) })
+        let told = 0
+        const offer = (count: number) => {
+          for (let i = 0; i < count; i++) {
+            spillway.offer({ topic: "events", value: Buffer.alloc(1024) }, outcome => {
+              if (outcomeOf(outcome) === "delivered") told++
+            })
+          }
+        }
+        offer(50)
+        assert.equal(kafka.calls.produce, 0)
+        // From 64 KiB on, in the same turn; what follows waits for company and for the answer.
+        offer(50)
+        assert.equal(kafka.calls.produce, 1)
+        offer(100)
+        yield* turn
+        assert.equal(kafka.calls.produce, 1)
+        answer?.()
+        yield* advanceUntil("delivery", () => told === 200)
+        assert.equal(kafka.calls.produce, 2)
+        assert.deepEqual(
+          kafka.stored().map(({ offset }) => offset),
+          Array.from({ length: 200 }, (_, index) => index)
+        )
+        assertBalanced(spillway.status().accounting)
+      })
+    ))
+
   it("tells nobody before SQS has the record (ack after durable)", () =>
     onTestClock(
       Effect.gen(function* () {

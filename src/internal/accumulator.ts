@@ -46,6 +46,11 @@ const shortestAttemptMs = 20
  * one while the next arrives, and answers come one by one. A larger batch goes alone.
  */
 const requestBytes = 1024 * 1024
+/**
+ * A batch that reaches this size goes before the turn's end when its broker has nothing to do, bytes: the broker works on it
+ * while callers go on offering. Below, a request costs more than the wait.
+ */
+const earlyBytes = 64 * 1024
 
 interface Topic {
   readonly options: TopicOptions
@@ -102,6 +107,7 @@ export class Accumulator {
   readonly #breaker: CircuitBreaker.Service
   readonly #now: () => number
   readonly #onWork: () => void
+  readonly #onEnough: () => void
   #waiting: Array<Waiting> = []
   #waitingFrom = 0
   #closed = false
@@ -109,19 +115,24 @@ export class Accumulator {
   #records = 0
   #bytes = 0
 
-  /** @param onWork called whenever there may be something to `take` */
+  /**
+   * @param onWork called whenever there may be something to `take`
+   * @param onEnough called when it is worth the while at once; calls from within `take` and out of callbacks are possible
+   */
   constructor(
     topics: ReadonlyArray<TopicOptions>,
     buffer: BufferOptions,
     breaker: CircuitBreaker.Service,
     now: () => number,
-    onWork: () => void
+    onWork: () => void,
+    onEnough: () => void
   ) {
     this.#buffer = buffer
     this.#pool = new BufferPool(Math.min(buffer.maxBytes, 64 * 1024 * 1024))
     this.#breaker = breaker
     this.#now = now
     this.#onWork = onWork
+    this.#onEnough = onEnough
     for (const options of topics) {
       const lanes = new Map<number, Lane>()
       this.#topics.set(options.topic, {
@@ -258,6 +269,14 @@ export class Accumulator {
       this.#active.add(lane)
       this.#onWork()
     } else if (lane.callbacks.length === options.batchSize) this.#onWork()
+    else if (builder.size >= earlyBytes && builder.size - taken < earlyBytes && this.#idle(lane.leader)) {
+      this.#onEnough()
+    }
+  }
+
+  /** A broker that has nothing of ours to work on. */
+  #idle(leader: number): boolean {
+    return (this.#inFlight.get(leader) ?? 0) === 0
   }
 
   #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
