@@ -317,13 +317,14 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       retryAll: (batches: ReadonlyArray<Batch>) => void
     ): void => {
       const delivered: Array<() => void> = []
-      const again = batches.filter((batch, index) => {
-        const outcome = outcomes[index]
-        if (outcome === undefined) return false
-        batch.attempting = false
-        return settle(batch, outcome, delivered)
-      })
+      const again: Array<Batch> = []
       try {
+        batches.forEach((batch, index) => {
+          const outcome = outcomes[index]
+          if (outcome === undefined) return
+          batch.attempting = false
+          if (settle(batch, outcome, delivered)) again.push(batch)
+        })
         // The broker works on the next request while the callers of this one are told.
         if (delivered.length > 0) pump()
       } finally {
