@@ -72,13 +72,14 @@ http: { port: 0, request_timeout: 2m }
     const service = await start(["--config", config], { env })
     const status = async () => (await fetch(`${service.url}/v1/status`)).json()
     await eventually("readiness", 20_000, async () => ((await fetch(`${service.url}/readyz`)).ok ? true : undefined))
-    cluster.broker(1).freeze()
     if (values.spot)
       await eventually(
         "the time to publish",
         60_000,
         () => performance.now() - begunAt > (delay - 8) * 1000 || undefined
       )
+    // Not earlier: the breaker would open, and nothing would be left in memory for the notice to flush.
+    cluster.broker(1).freeze()
     const durableAt: Array<number> = []
     const perBody = Math.max(1, Math.min(1000, Math.floor(bodyBytes / (bytes * 1.4))))
     const answers: Array<Promise<void>> = []
