@@ -81,7 +81,7 @@ http: { port: 0, request_timeout: 2m }
     // Not earlier: the breaker would open, and nothing would be left in memory for the notice to flush.
     cluster.broker(1).freeze()
     const durableAt: Array<number> = []
-    const perBody = Math.max(1, Math.min(1000, Math.floor(bodyBytes / (bytes * 1.4))))
+    const perBody = Math.max(1, Math.min(1000, Math.floor(bodyBytes / bytes)))
     const answers: Array<Promise<void>> = []
     for (let from = 0; from < records; from += perBody) {
       const count = Math.min(perBody, records - from)
@@ -89,7 +89,9 @@ http: { port: 0, request_timeout: 2m }
         JSON.stringify({
           id: `r${from + index}`,
           key: `k${from + index}`,
-          value: randomBytes(bytes / 2).toString("hex")
+          value: randomBytes(Math.ceil(bytes / 2))
+            .toString("hex")
+            .slice(0, bytes)
         })
       )
       const request = fetch(`${service.url}/v1/topics/${topic}/records`, {

@@ -82,8 +82,8 @@ export class KafkaClient extends Context.Tag("spillway/KafkaClient")<
       timeoutMs: number
     ) => Effect.Effect<ReadonlyArray<ProduceOutcome>>
     /**
-     * `produce` as plain code, for the record's way: a fiber per request costs more than a small request itself. Calls
-     * `done` once, possibly before it returns. A driver without it is asked through `produce`.
+     * `produce` as plain code, for the record's way: no fiber per request. Calls `done` once, possibly before it returns. A
+     * driver without it is asked through `produce`.
      */
     readonly send?: (
       batches: ReadonlyArray<ProduceBatch>,

@@ -40,6 +40,22 @@ const plain = (
   }
 }
 
+/** A Producer of two partitions without a fallback, in front of a breaker with parts replaced, run as the service runs it. */
+const supervised = (parts: (breaker: CircuitBreaker.Service) => Partial<CircuitBreaker.Service>) =>
+  Effect.gen(function* () {
+    const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration({}) }], {})
+    const config = Either.getOrThrow(parsed)
+    const breaker = yield* CircuitBreaker.make(config.breaker, openScheduleOf(config.breaker))
+    const topics = Object.values(config.outputs).map(output => ({ ...output, encoding: "raw" as const }))
+    const producer = yield* Producer.make(
+      { topics, buffer: config.buffer, metadataMaxAgeMs: 60_000, origin: "test" },
+      { kafka: makeKafka({ events: 2 }), breaker: { ...breaker, ...parts(breaker) }, fallback: () => undefined }
+    )
+    yield* Effect.forkScoped(supervise("producer", producer.run).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
+    yield* advance(40)
+    return producer
+  })
+
 describe("Producer", () => {
   it("delivers with partition, offset and a record id that is in the record", () =>
     onTestClock(
@@ -238,26 +254,40 @@ describe("Producer", () => {
   it("begins its turns again soon after a fault in one", () =>
     onTestClock(
       Effect.gen(function* () {
-        const parsed = AppConfig.parse([{ file: "test.yaml", text: configuration({}) }], {})
-        const config = Either.getOrThrow(parsed)
-        const breaker = yield* CircuitBreaker.make(config.breaker, openScheduleOf(config.breaker))
         let faults = 0
-        const acquire: typeof breaker.acquire = (topic, partition) => {
-          if (faults-- > 0) throw new Error("broken")
-          return breaker.acquire(topic, partition)
-        }
-        const topics = Object.values(config.outputs).map(output => ({ ...output, encoding: "raw" as const }))
-        const producer = yield* Producer.make(
-          { topics, buffer: config.buffer, metadataMaxAgeMs: 60_000, origin: "test" },
-          { kafka: makeKafka({ events: 1 }), breaker: { ...breaker, acquire }, fallback: () => undefined }
-        )
-        yield* Effect.forkScoped(supervise("producer", producer.run).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
-        yield* advance(40)
+        const producer = yield* supervised(breaker => ({
+          acquire: (topic, partition) => {
+            if (faults-- > 0) throw new Error("broken")
+            return breaker.acquire(topic, partition)
+          }
+        }))
         const told: Array<string> = []
         faults = 1
         producer.offer({ topic: "events", value: "v" }, outcome => told.push(outcomeOf(outcome)))
         yield* advance(200)
         assert.deepEqual(told, ["delivered"])
+      })
+    ))
+
+  it("tells the callers of a batch that has landed although one behind it in the answer meets a fault", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        let settled = 0
+        const producer = yield* supervised(breaker => ({
+          settle: (...call) => {
+            if (++settled === 2) throw new Error("broken")
+            breaker.settle(...call)
+          }
+        }))
+        const told = new Map<number, string>()
+        for (const partition of [0, 1]) {
+          producer.offer({ topic: "events", value: "v", partition }, outcome => told.set(partition, outcomeOf(outcome)))
+        }
+        yield* advance(200)
+        assert.deepEqual([...told], [[0, "delivered"]])
+        // The other is not forgotten: its deadline comes, and here it has no fallback.
+        yield* advanceUntil("the other", () => told.size === 2)
+        assert.equal(told.get(1), "FallbackUnavailable")
       })
     ))
 

@@ -48,7 +48,7 @@ const shortestAttemptMs = 20
 const requestBytes = 1024 * 1024
 /**
  * A batch that reaches this size goes before the turn's end when its broker has nothing to do, bytes: the broker works on it
- * while callers go on offering. Below, a request costs more than the wait.
+ * while callers go on offering. Smaller ones would make many requests of a few callers' records.
  */
 const earlyBytes = 64 * 1024
 
