@@ -3,44 +3,27 @@
  */
 import process from "node:process"
 import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
 import * as Environment from "./cli/environment.ts"
+import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
 import * as Serve from "./cli/serve.ts"
 
-/** Exit codes as in BSD's sysexits.h. */
-const exitCodes = { usage: 64, unavailable: 69, software: 70, config: 78 } as const
-
-const config = Options.text("config").pipe(
-  Options.withAlias("c"),
-  Options.withDescription("A YAML file; give it several times to merge files, the later one wins."),
-  Options.atLeast(1)
-)
-
-let exitCode = 0
-
-const serve = Command.make("serve", { config }, ({ config: files }) =>
-  Effect.scoped(
-    Effect.map(Serve.run(files, process.env, manifest.version), code => {
-      exitCode = code
-    })
-  )
-).pipe(Command.withDescription("Take records over HTTP and see them to Kafka, or safely past it."))
-
 const spillway = Command.make("spillway").pipe(
   Command.withDescription(manifest.description),
-  Command.withSubcommands([serve])
+  Command.withSubcommands([Serve.command])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>
-  Effect.sync(() => {
-    exitCode = code
-    if (message !== "") process.stderr.write(`${message}\n`)
-  })
+  Effect.zipRight(
+    Exit.end(code),
+    Effect.sync(() => {
+      if (message !== "") process.stderr.write(`${message}\n`)
+    })
+  )
 
 /** Package managers pass a bare "--" on; there is nothing behind it that is not an option. */
 const given = process.argv.slice(2).filter(argument => argument !== "--")
@@ -49,10 +32,10 @@ const args = given.length === 0 ? ["--help"] : given
 const program = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...args]).pipe(
   Effect.catchAll(error => {
     // The library has already said what is wrong with the arguments.
-    if (ValidationError.isValidationError(error)) return complain(exitCodes.usage, "")
-    return complain(error._tag === "ConfigError" ? exitCodes.config : exitCodes.unavailable, error.message)
+    if (ValidationError.isValidationError(error)) return complain(Exit.codes.usage, "")
+    return complain(error._tag === "ConfigError" ? Exit.codes.config : error.code, error.message)
   }),
-  Effect.catchAllCause(cause => complain(exitCodes.software, Cause.pretty(cause))),
+  Effect.catchAllCause(cause => complain(Exit.codes.software, Cause.pretty(cause))),
   Effect.provide(Environment.layer),
   Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
 )
@@ -60,4 +43,4 @@ const program = Command.run(spillway, { name: "spillway", version: manifest.vers
 await Effect.runPromise(program)
 // Output that waits for a slow reader is part of the account.
 for (const stream of [process.stdout, process.stderr]) await new Promise(resolve => stream.write("", resolve))
-process.exit(exitCode)
+process.exit(Exit.chosen())

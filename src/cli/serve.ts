@@ -1,10 +1,12 @@
 /**
  * `serve`: the service from its configuration to its last record.
  */
-import * as Data from "effect/Data"
+import process from "node:process"
+import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
+import manifest from "../../package.json" with { type: "json" }
 import * as AppConfig from "../AppConfig.ts"
 import * as Drivers from "../Drivers.ts"
 import * as HttpHandler from "../http/HttpHandler.ts"
@@ -12,12 +14,8 @@ import * as Notice from "../Notice.ts"
 import { serve as listen, type Server } from "../runtime/serve.ts"
 import * as Spillway from "../Spillway.ts"
 import * as SpotNotice from "../SpotNotice.ts"
-
-/** The service cannot listen where it is told to. */
-export class ListenError extends Data.TaggedError("ListenError")<{
-  readonly message: string
-  readonly cause: unknown
-}> {}
+import * as Exit from "./exit.ts"
+import * as Options from "./options.ts"
 
 /** How long open connections may take to close once every record has its outcome, ms. */
 const closeMs = 1000
@@ -33,10 +31,8 @@ const open = (config: AppConfig.AppConfig, fetch: HttpHandler.HttpHandler["fetch
       try: () => listen({ hostname, port, fetch, maxBodyBytes, idleTimeoutMs: requestTimeoutMs + idleMarginMs }),
       catch: cause => {
         const why = cause instanceof Error ? cause.message : String(cause)
-        return new ListenError({
-          message: `cannot listen on ${hostname}:${port} (http.host, http.port): ${why}`,
-          cause
-        })
+        const message = `cannot listen on ${hostname}:${port} (http.host, http.port): ${why}`
+        return new Exit.CommandError({ code: Exit.codes.unavailable, message })
       }
     }),
     server => Effect.ignore(Effect.tryPromise(() => server.kill()))
@@ -90,11 +86,11 @@ const shutDown = (
   )
 
 /** Runs until the first notice; the exit code. */
-export const run = (
+const run = (
   files: ReadonlyArray<string>,
   env: AppConfig.Environment,
   version: string
-): Effect.Effect<number, AppConfig.ConfigError | ListenError, Scope.Scope> =>
+): Effect.Effect<number, AppConfig.ConfigError | Exit.CommandError, Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* AppConfig.load(files, env)
     const runFork = Runtime.runFork(yield* Effect.runtime())
@@ -108,3 +104,7 @@ export const run = (
     yield* notices.attend(spillway)
     return yield* shutDown(yield* notices.first, spillway, handler, server)
   })
+
+export const command = Command.make("serve", { config: Options.config }, ({ config }) =>
+  Effect.scoped(Effect.flatMap(run(config, process.env, manifest.version), Exit.end))
+).pipe(Command.withDescription("Take records over HTTP and see them to Kafka, or safely past it."))
