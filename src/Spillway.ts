@@ -49,7 +49,10 @@ export interface Status {
 }
 
 export interface Service {
-  /** Takes one record; the callback is told once what became of it, possibly before this returns. */
+  /**
+   * Takes one record; the callback is told once what became of it, possibly before this returns. The record's bytes are
+   * the caller's again when it does.
+   */
   readonly offer: (record: ProducerRecord, callback: Producer.Callback) => void
   readonly publish: (record: ProducerRecord) => Effect.Effect<Receipt, PublishError>
   /** The outcome of each record, in order. */

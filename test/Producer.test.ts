@@ -459,6 +459,34 @@ describe("Producer", () => {
       })
     ))
 
+  it("leaves a record's bytes to its caller, also while the record waits for room", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { kafka, spillway } = yield* harness({ more: "buffer: { max_records: 2, max_wait: 10s }" })
+        yield* advance(40)
+        const told: Array<string> = []
+        for (const name of ["a", "b", "c", "d"]) {
+          const [key, value, header] = ["key", "value", "header"].map(part => Buffer.from(`${part} ${name}`))
+          if (value === undefined || header === undefined) return assert.fail()
+          spillway.offer({ topic: "events", key, value, headers: [["h", header]] }, outcome =>
+            told.push(outcomeOf(outcome))
+          )
+          for (const bytes of [key, value, header]) bytes?.fill(0)
+        }
+        assert.equal(spillway.status().connections[0]?.producer.waiting, 2)
+        yield* advanceUntil("all delivered", () => told.length === 4)
+        assert.ok(told.every(outcome => outcome === "delivered"))
+        const stored = kafka.stored().map(({ headers, key, value }) => {
+          const [, header] = headers.find(([name]) => name === "h") ?? []
+          return [key, value, header].map(bytes => Buffer.from(bytes ?? []).toString()).join()
+        })
+        assert.deepEqual(
+          stored.sort(),
+          ["a", "b", "c", "d"].map(name => `key ${name},value ${name},header ${name}`)
+        )
+      })
+    ))
+
   it("says FallbackUnavailable when Kafka and SQS both refuse, and holds nothing back", () =>
     onTestClock(
       Effect.gen(function* () {

@@ -1,7 +1,15 @@
 /**
- * Answers of the HTTP API: which outcome is which status, and how results are written.
+ * Answers of the HTTP API: which outcome is which status, and how results are written. Plain values, so that each server
+ * writes them in its own way.
  */
 import type { Outcome, PublishError, PublishErrorReason } from "../Receipt.ts"
+
+export interface Answer {
+  readonly status: number
+  /** By lower-case name; neither length nor date, which are the server's. Values hold no line breaks. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
 
 /** Reasons an answer names: those of a `PublishError`, and those of the request itself. */
 export type Reason =
@@ -43,15 +51,16 @@ const retryAfter: Partial<Record<Reason, string>> = {
 }
 
 const contentType = "application/json"
-const jsonHeaders = new Headers({ "content-type": contentType })
-const created: ResponseInit = { status: 201, headers: jsonHeaders }
-const accepted: ResponseInit = { status: 202, headers: jsonHeaders }
+const jsonHeaders = { "content-type": contentType }
 
-export const json = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): Response =>
-  new Response(body, { status, headers: { "content-type": contentType, ...headers } })
+export const json = (status: number, body: string, headers?: Readonly<Record<string, string>>): Answer => ({
+  status,
+  headers: headers === undefined ? jsonHeaders : { "content-type": contentType, ...headers },
+  body
+})
 
 /** A request that did not come to any record. */
-export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): Response => {
+export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): Answer => {
   const after = retryAfter[reason]
   const outcome = statusOf[reason] < 429 ? "rejected" : "failed"
   return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {
@@ -81,11 +90,11 @@ export const result = (outcome: Outcome, id: string | undefined): string => {
 }
 
 /** The answer for a single record. */
-export const single = (outcome: Outcome, id: string | undefined): Response => {
+export const single = (outcome: Outcome, id: string | undefined): Answer => {
   const body = result(outcome, id)
-  if (outcome._tag === "Receipt") return new Response(body, outcome.outcome === "delivered" ? created : accepted)
+  if (outcome._tag === "Receipt") return json(outcome.outcome === "delivered" ? 201 : 202, body)
   const after = retryAfter[outcome.reason]
-  return json(statusOf[outcome.reason], body, after === undefined ? {} : { "retry-after": after })
+  return json(statusOf[outcome.reason], body, after === undefined ? undefined : { "retry-after": after })
 }
 
 /** The answer for many records, once each has its outcome. */
@@ -109,9 +118,9 @@ export class Results {
     }
   }
 
-  answer(): Response {
+  answer(): Answer {
     const body = `{"results":[${this.#texts.join(",")}]}`
-    if (!this.#failed) return new Response(body, this.#diverted ? accepted : created)
-    return json(207, body, this.#retryAfter === undefined ? {} : { "retry-after": this.#retryAfter })
+    if (!this.#failed) return json(this.#diverted ? 202 : 201, body)
+    return json(207, body, this.#retryAfter === undefined ? undefined : { "retry-after": this.#retryAfter })
   }
 }

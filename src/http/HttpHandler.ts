@@ -1,5 +1,5 @@
 /**
- * The HTTP API as a web-standard `fetch` handler: for the service's own server, or to be mounted in an application.
+ * The HTTP API: for the service's own server, and as a web-standard `fetch` handler to be mounted in an application.
  */
 import type { Buffer } from "node:buffer"
 import { createHash, timingSafeEqual } from "node:crypto"
@@ -8,7 +8,10 @@ import type { HttpConfig } from "../AppConfig.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Answer from "./Answer.ts"
+import type { Receiver, Respond } from "./Exchange.ts"
 import * as PublishRoute from "./PublishRoute.ts"
+import * as RequestBody from "./RequestBody.ts"
+import { ofRequest, type RequestHead } from "./RequestHead.ts"
 
 export interface Options {
   readonly spillway: Pick<Spillway, "offer" | "status">
@@ -17,8 +20,13 @@ export interface Options {
 }
 
 export interface HttpHandler {
+  /**
+   * For a server that reads requests itself: `respond` is called once, at any time. Undefined: without the body, which then
+   * is nobody's.
+   */
+  readonly open: (head: RequestHead, respond: Respond) => Receiver | undefined
   /** Never rejects. */
-  readonly fetch: (request: Request) => Response | Promise<Response>
+  readonly fetch: (request: Request) => Promise<Response>
   /** From now on new publishes are answered with 503; what is under way gets its answer. */
   readonly refuse: () => void
 }
@@ -30,23 +38,14 @@ const challenge = { "www-authenticate": 'Bearer realm="spillway"' }
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
 
 /** Compares in a time that does not depend on how much of the token is right. */
-const authorizer = (token: Redacted.Redacted<string> | undefined): ((request: Request) => boolean) => {
+const authorizer = (token: Redacted.Redacted<string> | undefined): ((head: RequestHead) => boolean) => {
   if (token === undefined) return () => true
   const expected = digest(Redacted.value(token))
-  return request => {
-    const given = request.headers.get("authorization")
+  return head => {
+    const given = head.header("authorization")
     if (given === null || !/^bearer /i.test(given)) return false
     return timingSafeEqual(digest(given.slice(7).trim()), expected)
   }
-}
-
-/** The path of a request's URL, without its query. */
-const pathOf = (url: string): string => {
-  // Behind "http://" or "https://" and at least one character of the host.
-  const start = url.indexOf("/", 8)
-  if (start < 0) return "/"
-  const query = url.indexOf("?", start)
-  return query < 0 ? url.slice(start) : url.slice(start, query)
 }
 
 /** The topic a records path names; undefined when the path is none, `null` when it is badly escaped. */
@@ -69,7 +68,7 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
   const publish = PublishRoute.make({ ...http, offer: spillway.offer })
   let refusing = false
 
-  const pages: Readonly<Record<string, { readonly open: boolean; readonly answer: () => Response }>> = {
+  const pages: Readonly<Record<string, { readonly open: boolean; readonly answer: () => Answer.Answer }>> = {
     "/healthz": { open: true, answer: () => Answer.json(200, '{"status":"alive"}') },
     "/readyz": {
       open: true,
@@ -84,10 +83,11 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
     },
     "/metrics": {
       open: false,
-      answer: () =>
-        new Response(Metrics.render(spillway.status()), {
-          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" }
-        })
+      answer: () => ({
+        status: 200,
+        headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+        body: Metrics.render(spillway.status())
+      })
     },
     "/v1/status": {
       open: false,
@@ -99,33 +99,45 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
   const wrongMethod = (method: string, allow: string) =>
     Answer.refuse("MethodNotAllowed", `${method} is not possible here, ${allow} is`, { allow })
 
-  const other = (request: Request, path: string): Response => {
+  const other = (head: RequestHead): Answer.Answer => {
+    const { method, path } = head
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined
-    if (page?.open !== true && !authorized(request)) return unauthorized()
+    if (page?.open !== true && !authorized(head)) return unauthorized()
     if (page === undefined) return Answer.refuse("NotFound", `nothing is at ${path}`)
-    if (request.method !== "GET" && request.method !== "HEAD") return wrongMethod(request.method, "GET, HEAD")
+    if (method !== "GET" && method !== "HEAD") return wrongMethod(method, "GET, HEAD")
     return page.answer()
   }
 
-  const route = (request: Request): Response | Promise<Response> => {
-    const path = pathOf(request.url)
-    const topic = topicOf(path)
-    if (topic === undefined) return other(request, path)
-    if (!authorized(request)) return unauthorized()
-    if (request.method !== "POST") return wrongMethod(request.method, "POST")
+  /** The topic to publish to, or the answer. */
+  const route = (head: RequestHead): string | Answer.Answer => {
+    const topic = topicOf(head.path)
+    if (topic === undefined) return other(head)
+    if (!authorized(head)) return unauthorized()
+    if (head.method !== "POST") return wrongMethod(head.method, "POST")
     if (topic === null) return Answer.refuse("InvalidRecord", "the topic in the path is badly escaped")
-    if (refusing) return Answer.refuse("Closed", "shutting down")
-    return publish(topic, request)
+    return refusing ? Answer.refuse("Closed", "shutting down") : topic
+  }
+
+  const open = (head: RequestHead, respond: Respond): Receiver | undefined => {
+    let routed: string | Answer.Answer
+    try {
+      routed = route(head)
+    } catch {
+      routed = Answer.refuse("Internal", "the request could not be handled")
+    }
+    if (typeof routed === "string") return publish(routed, head, respond)
+    respond(routed)
+    return undefined
   }
 
   return {
-    fetch: request => {
-      try {
-        return route(request)
-      } catch {
-        return Answer.refuse("Internal", "the request could not be handled")
-      }
-    },
+    open,
+    fetch: request =>
+      new Promise(resolve => {
+        const respond: Respond = ({ body, headers, status }) => resolve(new Response(body, { status, headers }))
+        const receiver = open(ofRequest(request), respond)
+        if (receiver !== undefined) RequestBody.hand(request, receiver)
+      }),
     refuse: () => {
       refusing = true
     }

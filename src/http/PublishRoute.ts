@@ -4,10 +4,11 @@
 import type { Outcome } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
 import * as Answer from "./Answer.ts"
+import { Exchange, type Receiver, type Respond } from "./Exchange.ts"
 import * as RecordHeaders from "./RecordHeaders.ts"
 import * as RecordJson from "./RecordJson.ts"
-import * as RequestBody from "./RequestBody.ts"
-import { Timed, Timeouts } from "./Timeouts.ts"
+import type { RequestHead } from "./RequestHead.ts"
+import { Timeouts } from "./Timeouts.ts"
 
 export interface Options {
   readonly offer: (record: ProducerRecord, callback: (outcome: Outcome) => void) => void
@@ -22,99 +23,67 @@ export const maximumRecords = 100_000
 const tooMany = () =>
   Answer.refuse("BodyTooLarge", `more than ${maximumRecords} records in one request; send them in several`)
 
-const late = () =>
-  Answer.refuse(
-    "Timeout",
-    "not settled within http.request_timeout: it may still become durable, so keep its id to retry"
-  )
+class Publish extends Exchange {
+  readonly maxBodyBytes: number
+  readonly #topic: string
+  readonly #head: RequestHead
+  readonly #offer: Options["offer"]
 
-/** One request until its answer. */
-class Exchange extends Timed {
-  readonly request: Request
-  readonly topic: string
-  readonly #resolve: (answer: Response) => void
-  readonly #timeouts: Timeouts
-
-  constructor(topic: string, request: Request, timeouts: Timeouts, resolve: (answer: Response) => void) {
-    super()
-    this.topic = topic
-    this.request = request
-    this.#timeouts = timeouts
-    this.#resolve = resolve
-    timeouts.begin(this)
+  constructor(topic: string, head: RequestHead, options: Options, timeouts: Timeouts, respond: Respond) {
+    super(timeouts, respond)
+    this.#topic = topic
+    this.#head = head
+    this.#offer = options.offer
+    this.maxBodyBytes = options.maxBodyBytes
   }
 
-  settle(answer: Response): void {
-    this.#timeouts.done(this)
-    this.#resolve(answer)
+  protected handle(body: Uint8Array): void {
+    const type = this.#head.header("content-type")
+    if (type?.startsWith("application/x-ndjson") === true) {
+      const entries = RecordJson.lines(this.#topic, body, maximumRecords)
+      return entries === undefined ? this.answer(tooMany()) : this.#many(entries)
+    }
+    if (type?.startsWith("application/json") === true && RecordJson.isArray(body)) {
+      const entries = RecordJson.array(this.#topic, body, maximumRecords)
+      if (typeof entries === "string") return this.answer(Answer.refuse("InvalidRecord", entries))
+      return entries === undefined ? this.answer(tooMany()) : this.#many(entries)
+    }
+    this.#one(body)
   }
 
-  late(): void {
-    this.#resolve(late())
-  }
-}
-
-export const make = ({ maxBodyBytes, offer, requestTimeoutMs }: Options) => {
-  const timeouts = new Timeouts(requestTimeoutMs)
-
-  const one = (exchange: Exchange, value: Uint8Array): void => {
-    const record = RecordHeaders.toRecord(exchange.topic, exchange.request.headers, value)
-    if ("_tag" in record) return exchange.settle(Answer.single(record, undefined))
-    offer(record, outcome => exchange.settle(Answer.single(outcome, record.id)))
+  #one(value: Uint8Array): void {
+    const record = RecordHeaders.toRecord(this.#topic, this.#head, value)
+    if ("_tag" in record) return this.answer(Answer.single(record, undefined))
+    const { id } = record
+    this.#offer(record, outcome => this.answer(Answer.single(outcome, id)))
   }
 
-  const many = (exchange: Exchange, entries: ReadonlyArray<RecordJson.Entry>): void => {
-    if (entries.length === 0) return exchange.settle(Answer.refuse("InvalidRecord", "no record in the body"))
+  #many(entries: ReadonlyArray<RecordJson.Entry>): void {
+    if (entries.length === 0) return this.answer(Answer.refuse("InvalidRecord", "no record in the body"))
     const results = new Answer.Results(entries.length)
     let left = entries.length
     entries.forEach(({ id, parsed }, index) => {
       const take = (outcome: Outcome) => {
         results.set(index, outcome, id)
-        if (--left === 0) exchange.settle(results.answer())
+        if (--left === 0) this.answer(results.answer())
       }
       if ("_tag" in parsed) take(parsed)
-      else offer(parsed, take)
+      else this.#offer(parsed, take)
     })
   }
+}
 
-  const take = (exchange: Exchange, body: Uint8Array | undefined): void => {
-    if (body === undefined || body.length > maxBodyBytes) {
-      const message = `the body is larger than http.max_body_bytes, ${maxBodyBytes} bytes`
-      return exchange.settle(Answer.refuse("BodyTooLarge", message))
-    }
-    const { request, topic } = exchange
-    const type = request.headers.get("content-type")
-    if (type?.startsWith("application/x-ndjson") === true) {
-      const entries = RecordJson.lines(topic, body, maximumRecords)
-      return entries === undefined ? exchange.settle(tooMany()) : many(exchange, entries)
-    }
-    if (type?.startsWith("application/json") === true && RecordJson.isArray(body)) {
-      const entries = RecordJson.array(topic, body, maximumRecords)
-      if (typeof entries === "string") return exchange.settle(Answer.refuse("InvalidRecord", entries))
-      return entries === undefined ? exchange.settle(tooMany()) : many(exchange, entries)
-    }
-    one(exchange, body)
-  }
+export const make = (options: Options) => {
+  const timeouts = new Timeouts(options.requestTimeoutMs)
 
-  /** Always resolves. */
-  return (topic: string, request: Request): Promise<Response> => {
-    const coding = request.headers.get("content-encoding")
+  /** Undefined when the request is answered without its body. */
+  return (topic: string, head: RequestHead, respond: Respond): Receiver | undefined => {
+    const coding = head.header("content-encoding")
     if (coding !== null && coding !== "identity") {
       const message = `Content-Encoding ${coding}: send the body as it is`
-      return Promise.resolve(Answer.refuse("UnsupportedMediaType", message, { "accept-encoding": "identity" }))
+      respond(Answer.refuse("UnsupportedMediaType", message, { "accept-encoding": "identity" }))
+      return undefined
     }
-    return new Promise(resolve => {
-      const exchange = new Exchange(topic, request, timeouts, resolve)
-      RequestBody.read(request, maxBodyBytes).then(
-        body => {
-          try {
-            take(exchange, body)
-          } catch {
-            exchange.settle(Answer.refuse("Internal", "the request could not be handled"))
-          }
-        },
-        () => exchange.settle(Answer.refuse("BodyIncomplete", "the body ended before its end"))
-      )
-    })
+    return new Publish(topic, head, options, timeouts, respond)
   }
 }

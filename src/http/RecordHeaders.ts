@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer"
 import { PublishError } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
 import { decodeBase64 } from "./base64.ts"
+import type { RequestHead } from "./RequestHead.ts"
 
 const headerPrefix = "spillway-header-"
 const ascii = /^\p{ASCII}*$/u
@@ -57,12 +58,12 @@ const note = (described: Described, name: string, text: string): PublishError | 
 }
 
 /** The record, or what is wrong with its description. */
-export const toRecord = (topic: string, headers: Headers, value: Uint8Array): ProducerRecord | PublishError => {
+export const toRecord = (topic: string, head: RequestHead, value: Uint8Array): ProducerRecord | PublishError => {
   let described: Described | undefined
-  for (const name of headers.keys()) {
+  for (const name of head.headerNames()) {
     if (!name.startsWith("spillway-")) continue
     described ??= {}
-    const error = note(described, name, headers.get(name) ?? "")
+    const error = note(described, name, head.header(name) ?? "")
     if (error !== undefined) return error
   }
   return described === undefined ? { topic, value } : { topic, value, ...described }

@@ -1,12 +1,19 @@
 /**
- * Reads a request's body without ever holding more than allowed.
+ * Reads a web request's body without ever holding more than allowed.
  */
+import type { Receiver } from "./Exchange.ts"
 
-/**
- * Undefined: it is larger than `maxBytes`. Rejects when it ends early. A body that is longer than the length it declares
- * is the server's to refuse, and for callers with another source of requests to look at.
- */
-export const read = (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
+/** A body that is longer than the length it declares is the server's to refuse: a caller with another source looks itself. */
+export const hand = (request: Request, receiver: Receiver): void => {
+  const { maxBodyBytes } = receiver
+  read(request, maxBodyBytes).then(
+    body => (body === undefined || body.length > maxBodyBytes ? receiver.tooLarge() : receiver.take(body)),
+    () => receiver.cutShort()
+  )
+}
+
+/** Undefined: it is larger than `maxBytes`. Rejects when it ends early. */
+const read = (request: Request, maxBytes: number): Promise<Uint8Array | undefined> => {
   const { headers } = request
   const declared = headers.get("content-length")
   // The server takes no more than a declared length from the wire; chunks have none.

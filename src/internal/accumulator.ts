@@ -11,6 +11,7 @@ import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
 import { type Batch, type Callback, Lane, tell } from "./lane.ts"
+import { ownRecord } from "./ownRecord.ts"
 import { type Balancer, Partitioner, type PartitionView } from "./partitioner.ts"
 import { check as checkRecord } from "./recordCheck.ts"
 
@@ -192,7 +193,8 @@ export class Accumulator {
   }
 
   /**
-   * Takes a record in. The callback is told exactly once what became of it, also when it is refused here.
+   * Takes a record in. The callback is told exactly once what became of it, also when it is refused here. The record's
+   * bytes are the caller's again when this returns.
    *
    * @param index what the callback is told beside the outcome
    */
@@ -221,7 +223,7 @@ export class Accumulator {
 
   #wait(record: ProducerRecord, callback: Callback, index: number): void {
     if (this.waiting >= this.#buffer.maxRecords) return this.#refuse(callback, index, overloadedError)
-    this.#waiting.push({ record, callback, index, until: this.#now() + this.#buffer.maxWaitMs })
+    this.#waiting.push({ record: ownRecord(record), callback, index, until: this.#now() + this.#buffer.maxWaitMs })
     this.#onWork()
   }
 

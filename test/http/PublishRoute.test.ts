@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import * as PublishRoute from "../../src/http/PublishRoute.ts"
+import * as HttpHandler from "../../src/http/HttpHandler.ts"
 import { PublishError, type PublishErrorReason } from "../../src/Receipt.ts"
 import { answerOf, records, serving } from "./serving.ts"
 
@@ -8,6 +8,13 @@ const text = (bytes: Uint8Array | null) => (bytes === null ? null : new TextDeco
 const ndjson = { "content-type": "application/x-ndjson" }
 const json = { "content-type": "application/json; charset=utf-8" }
 const lines = (...texts: ReadonlyArray<string>) => texts.join("\n")
+
+/** A handler whose records go to `offer`. */
+const over = (offer: HttpHandler.Options["spillway"]["offer"], requestTimeoutMs: number) => {
+  const status = () => assert.fail("only publishes are asked for")
+  const http = { maxBodyBytes: 1000, requestTimeoutMs, token: undefined }
+  return HttpHandler.make({ spillway: { offer, status }, http })
+}
 
 const results = (body: unknown): ReadonlyArray<Readonly<Record<string, unknown>>> => {
   assert.ok(typeof body === "object" && body !== null && "results" in body && Array.isArray(body.results))
@@ -287,14 +294,11 @@ describe("a body", () => {
     }))
 
   it("that never comes, and a record that is never settled, end with the request's timeout", async () => {
-    const publish = PublishRoute.make({ offer: () => {}, maxBodyBytes: 1000, requestTimeoutMs: 40 })
+    const { fetch } = over(() => {}, 40)
     const url = `http://localhost${records}`
     const silent = new Request(url, streamed(new ReadableStream()))
     const unsettled = new Request(url, { method: "POST", body: "1" })
-    for (const answer of [
-      await answerOf(await publish("events", silent)),
-      await answerOf(await publish("events", unsettled))
-    ]) {
+    for (const answer of [await answerOf(await fetch(silent)), await answerOf(await fetch(unsettled))]) {
       assert.equal(answer.status, 503)
       assert.equal(answer.headers.get("retry-after"), "1")
       assert.match(answer.text, /"outcome":"failed","reason":"Timeout"/)
@@ -326,18 +330,14 @@ describe("every reason", () => {
   for (const reason of reasons) {
     const [status, outcome, retry] = statuses[reason]
     it(`${reason} is ${status}, and 207 among many`, async () => {
-      const publish = PublishRoute.make({
-        offer: (_, callback) => callback(new PublishError({ reason, message: "why" })),
-        maxBodyBytes: 1000,
-        requestTimeoutMs: 1000
-      })
+      const { fetch } = over((_, callback) => callback(new PublishError({ reason, message: "why" })), 1000)
       const request = (headers: Readonly<Record<string, string>>, body: string) =>
         new Request(`http://localhost${records}`, { method: "POST", body, headers })
-      const one = await answerOf(await publish("events", request({ "spillway-id": "a" }, "1")))
+      const one = await answerOf(await fetch(request({ "spillway-id": "a" }, "1")))
       assert.equal(one.status, status)
       assert.deepEqual(one.body, { id: "a", outcome, reason, message: "why" })
       assert.equal(one.headers.get("retry-after") !== null, retry)
-      const many = await answerOf(await publish("events", request(ndjson, '{"id":"a","value":1}')))
+      const many = await answerOf(await fetch(request(ndjson, '{"id":"a","value":1}')))
       assert.equal(many.status, 207)
       assert.deepEqual(many.body, { results: [{ id: "a", outcome, reason, message: "why" }] })
       assert.equal(many.headers.get("retry-after") !== null, retry)
