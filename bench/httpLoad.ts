@@ -18,7 +18,7 @@ declare const Bun: {
     readonly port: number
     readonly socket: {
       readonly open: (socket: BunSocket) => void
-      readonly data: (socket: BunSocket, chunk: Uint8Array) => void
+      readonly data: (socket: BunSocket, chunk: Buffer) => void
       readonly drain: (socket: BunSocket) => void
       readonly close: () => void
       readonly connectError: (socket: BunSocket, error: Error) => void
@@ -59,14 +59,9 @@ const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer
       unsent = requests[next++ & (eventCount - 1)] ?? unsent
       flush(socket)
     }
-    const take = (socket: BunSocket, chunk: Uint8Array) => {
-      const piece = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      received = received.length === 0 ? piece : Buffer.concat([received, piece])
-      if (answerLength(received) === 0) {
-        // The chunk is only lent.
-        received = Buffer.from(received)
-        return
-      }
+    const take = (socket: BunSocket, chunk: Buffer) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
+      if (answerLength(received) === 0) return
       const status = received.toString("latin1", 9, 12)
       if (status === expected) flow.acknowledged++
       else flow.fail(`${job.name} answered ${status}`)

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as HttpHandler from "../src/http/HttpHandler.ts"
+import { defaultLimits } from "../src/http/server/HttpServer.ts"
 import * as Serve from "../src/runtime/serve.ts"
 import type { Status } from "../src/Spillway.ts"
 import { makeBreaker, makeKafka, makeProducer } from "./spillwayRows.ts"
@@ -11,17 +12,18 @@ import type { Job } from "./window.ts"
 
 const job: Job = JSON.parse(process.argv[2] ?? "{}")
 
+declare const Bun: {
+  readonly serve: (options: {
+    readonly hostname: string
+    readonly port: number
+    readonly fetch: (request: Request) => Promise<Response>
+  }) => { readonly port: number }
+}
+
 const echo = async (request: Request): Promise<Response> => new Response(await request.arrayBuffer())
 
-const listen = async (fetch: Serve.ServeOptions["fetch"]): Promise<void> => {
-  const server = await Serve.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch,
-    idleTimeoutMs: 30_000,
-    maxBodyBytes: 1 << 20
-  })
-  console.log(server.port)
+const listening = (port: number): void => {
+  console.log(port)
   // Asked for its CPU time, microseconds.
   process.stdin.on("data", () => {
     const { system, user } = process.cpuUsage()
@@ -36,13 +38,16 @@ const spillway = Effect.gen(function* () {
   const status = (): Status => {
     throw new Error("only publishes are measured")
   }
-  const { fetch } = HttpHandler.make({
+  const handler = HttpHandler.make({
     spillway: { offer: producer.offer, status },
     http: { maxBodyBytes: 1 << 20, token: undefined, requestTimeoutMs: 20_000 }
   })
-  yield* Effect.promise(() => listen(fetch))
+  const server = yield* Effect.promise(() =>
+    Serve.serve({ hostname: "127.0.0.1", port: 0, handler, limits: defaultLimits })
+  )
+  listening(server.port)
   return yield* Effect.never
 })
 
-if (job.name === "http-echo") await listen(echo)
+if (job.name === "http-echo") listening(Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: echo }).port)
 else await Effect.runPromise(Effect.scoped(spillway))

@@ -10,6 +10,7 @@ import manifest from "../../package.json" with { type: "json" }
 import * as AppConfig from "../AppConfig.ts"
 import * as Drivers from "../Drivers.ts"
 import * as HttpHandler from "../http/HttpHandler.ts"
+import { defaultLimits } from "../http/server/HttpServer.ts"
 import * as Notice from "../Notice.ts"
 import { serve as listen, type Server } from "../runtime/serve.ts"
 import * as Spillway from "../Spillway.ts"
@@ -21,14 +22,12 @@ import * as Options from "./options.ts"
 const closeMs = 1000
 /** How often readiness is looked at for the log, ms. */
 const readinessLookMs = 1000
-/** What a connection may stay idle beyond the slowest answer, ms. */
-const idleMarginMs = 5000
 
-const open = (config: AppConfig.AppConfig, fetch: HttpHandler.HttpHandler["fetch"]) => {
-  const { host: hostname, maxBodyBytes, port, requestTimeoutMs } = config.http
+const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => {
+  const { host: hostname, port } = config.http
   return Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => listen({ hostname, port, fetch, maxBodyBytes, idleTimeoutMs: requestTimeoutMs + idleMarginMs }),
+      try: () => listen({ hostname, port, handler, limits: defaultLimits }),
       catch: cause => {
         const why = cause instanceof Error ? cause.message : String(cause)
         const message = `cannot listen on ${hostname}:${port} (http.host, http.port): ${why}`
@@ -98,7 +97,7 @@ const run = (
     const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
     const handler = HttpHandler.make({ spillway, http: config.http })
-    const server = yield* open(config, handler.fetch)
+    const server = yield* open(config, handler)
     yield* Effect.log(announcement(config, server.port, version))
     yield* Effect.forkScoped(Effect.interruptible(watch(spillway, log)))
     yield* notices.attend(spillway)

@@ -20,6 +20,12 @@ export type Reason =
   | "UnsupportedMediaType"
   | "BodyTooLarge"
   | "BodyIncomplete"
+  | "BadRequest"
+  | "ExpectationFailed"
+  | "HeadTimeout"
+  | "HeadTooLarge"
+  | "NotImplemented"
+  | "VersionNotSupported"
   | "Timeout"
   | "Internal"
 
@@ -27,20 +33,29 @@ export const statusOf: Readonly<Record<Reason, number>> = {
   InvalidRecord: 400,
   EncodingFailed: 400,
   BodyIncomplete: 400,
+  BadRequest: 400,
   Unauthorized: 401,
   NotAuthorized: 403,
   UnknownTopic: 404,
   NotFound: 404,
   MethodNotAllowed: 405,
+  HeadTimeout: 408,
   RecordTooLarge: 413,
   BodyTooLarge: 413,
   UnsupportedMediaType: 415,
+  ExpectationFailed: 417,
   Overloaded: 429,
+  HeadTooLarge: 431,
   Internal: 500,
+  NotImplemented: 501,
   Closed: 503,
   FallbackUnavailable: 503,
-  Timeout: 503
+  Timeout: 503,
+  VersionNotSupported: 505
 }
+
+/** Reasons that lie in the moment, not in the request. */
+const passing = new Set<Reason>(["Overloaded", "Internal", "Closed", "FallbackUnavailable", "Timeout", "HeadTimeout"])
 
 /** Seconds after which asking again makes sense; undefined: it never does. */
 const retryAfter: Partial<Record<Reason, string>> = {
@@ -62,7 +77,7 @@ export const json = (status: number, body: string, headers?: Readonly<Record<str
 /** A request that did not come to any record. */
 export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): Answer => {
   const after = retryAfter[reason]
-  const outcome = statusOf[reason] < 429 ? "rejected" : "failed"
+  const outcome = passing.has(reason) ? "failed" : "rejected"
   return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {
     ...(after === undefined ? {} : { "retry-after": after }),
     ...headers

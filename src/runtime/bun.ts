@@ -1,40 +1,74 @@
 /**
- * Serving on Bun.
+ * Serving on Bun: Spillway's own HTTP server on its sockets.
  */
+import type { Buffer } from "node:buffer"
+import type { Connection } from "../http/server/Connection.ts"
+import { HttpServer } from "../http/server/HttpServer.ts"
 import type { ServeOptions, Server } from "./serve.ts"
 
-interface BunServer {
+interface BunSocket {
+  data: Connection | undefined
+  readonly write: (data: string | Uint8Array) => number
+  readonly end: () => void
+  readonly terminate: () => void
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+interface BunListener {
   readonly port: number
-  readonly stop: (closeActiveConnections?: boolean) => Promise<void>
+  /** Accepts nothing more; open sockets stay unless told otherwise. */
+  readonly stop: (closeActiveConnections?: boolean) => void
 }
 
 /** The part of Bun's global that is used here. */
 declare const Bun: {
-  readonly serve: (options: {
+  readonly listen: (options: {
     readonly hostname: string
     readonly port: number
-    readonly fetch: (request: Request) => Response | Promise<Response>
-    readonly idleTimeout: number
-    readonly maxRequestBodySize: number
-    readonly development: boolean
-    readonly error: (error: Error) => Response
-  }) => BunServer
+    readonly allowHalfOpen: boolean
+    readonly socket: {
+      readonly open: (socket: BunSocket) => void
+      readonly data: (socket: BunSocket, bytes: Buffer) => void
+      readonly drain: (socket: BunSocket) => void
+      readonly end: (socket: BunSocket) => void
+      readonly close: (socket: BunSocket) => void
+      readonly error: (socket: BunSocket) => void
+    }
+  }) => BunListener
 }
-
-/** The longest Bun allows, seconds. */
-const longestIdleSeconds = 255
 
 export const available = (): boolean => typeof Bun !== "undefined"
 
-export const serve = ({ fetch, hostname, idleTimeoutMs, maxBodyBytes, port }: ServeOptions): Server => {
-  const server = Bun.serve({
+export const serve = ({ handler, hostname, limits, port }: ServeOptions): Server => {
+  const server = new HttpServer(handler.open, limits)
+  const listener = Bun.listen({
     hostname,
     port,
-    fetch,
-    idleTimeout: Math.min(longestIdleSeconds, Math.ceil(idleTimeoutMs / 1000)),
-    maxRequestBodySize: maxBodyBytes,
-    development: false,
-    error: () => new Response(null, { status: 500 })
+    allowHalfOpen: true,
+    socket: {
+      open: socket => {
+        socket.data = server.accept(socket)
+      },
+      data: (socket, bytes) => socket.data?.received(bytes),
+      drain: socket => socket.data?.drained(),
+      end: socket => socket.data?.ended(),
+      close: socket => {
+        if (socket.data !== undefined) server.closed(socket.data)
+      },
+      // Its close follows.
+      error: () => {}
+    }
   })
-  return { port: server.port, stop: () => server.stop(), kill: () => server.stop(true) }
+  return {
+    port: listener.port,
+    stop: () => {
+      listener.stop()
+      return server.stop()
+    },
+    kill: async () => {
+      listener.stop()
+      server.kill()
+    }
+  }
 }

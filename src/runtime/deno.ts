@@ -23,12 +23,12 @@ declare const Deno: {
   ) => DenoServer
 }
 
-export const serve = ({ fetch, hostname, port }: ServeOptions): Server => {
+export const serve = ({ handler, hostname, port }: ServeOptions): Server => {
   const abort = new AbortController()
   let finished = false
   const { signal } = abort
   const onError = () => new Response(null, { status: 500 })
-  const server = Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, request => fetch(request))
+  const server = Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, request => handler.fetch(request))
   const end = server.finished.then(() => {
     finished = true
   })

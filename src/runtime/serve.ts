@@ -1,6 +1,8 @@
 /**
- * The runtime's own HTTP server, whichever runtime this is.
+ * The service's HTTP server, whichever runtime this is: Spillway's own on Bun's sockets, the runtime's own on Deno.
  */
+import type { HttpHandler } from "../http/HttpHandler.ts"
+import type { ServerLimits } from "../http/server/HttpServer.ts"
 import * as Bun from "./bun.ts"
 import * as Deno from "./deno.ts"
 
@@ -8,11 +10,9 @@ export interface ServeOptions {
   readonly hostname: string
   /** 0 takes a free one. */
   readonly port: number
-  readonly fetch: (request: Request) => Response | Promise<Response>
-  /** A connection without any traffic is closed after this, ms. It must outlast the slowest answer. */
-  readonly idleTimeoutMs: number
-  /** Bodies beyond it are cut off even where the handler does not look, bytes. */
-  readonly maxBodyBytes: number
+  readonly handler: Pick<HttpHandler, "fetch" | "open">
+  /** Deno's server has limits of its own. */
+  readonly limits: ServerLimits
 }
 
 export interface Server {

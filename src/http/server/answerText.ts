@@ -1,0 +1,65 @@
+/**
+ * An answer as it goes over the wire (RFC 9112), in one text of single bytes where it can be.
+ */
+import { Buffer } from "node:buffer"
+import { STATUS_CODES } from "node:http"
+import type { Answer } from "../Answer.ts"
+
+const ascii = /^\p{ASCII}*$/u
+/** What a header's value may hold: no line break, above all. */
+const fieldValue = /^[\t\x20-\x7e]*$/
+
+let dateAt = 0
+let dateLine = ""
+
+/** The header every answer has, made anew at most once a second. */
+const date = (): string => {
+  const now = Date.now()
+  const second = now - (now % 1000)
+  if (second !== dateAt) {
+    dateAt = second
+    dateLine = `date: ${new Date(second).toUTCString()}\r\n`
+  }
+  return dateLine
+}
+
+/** Many answers share their headers. */
+const written = new WeakMap<Answer["headers"], string>()
+
+const headersText = (headers: Answer["headers"]): string => {
+  const known = written.get(headers)
+  if (known !== undefined) return known
+  let text = ""
+  for (const [name, value] of Object.entries(headers)) {
+    if (!fieldValue.test(value)) throw new Error(`a header's value holds what no header may: ${name}`)
+    text += `${name}: ${value}\r\n`
+  }
+  written.set(headers, text)
+  return text
+}
+
+const statusLines = new Map<number, string>()
+
+const statusLine = (status: number): string => {
+  const known = statusLines.get(status)
+  if (known !== undefined) return known
+  const line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
+  statusLines.set(status, line)
+  return line
+}
+
+/** @param connection what is said of it: `close`, `keep-alive`, or nothing (RFC 9112, section 9.3) */
+export const answerText = (
+  { body, headers, status }: Answer,
+  connection: "close" | "keep-alive" | undefined,
+  withBody: boolean
+): string | Uint8Array => {
+  const plain = ascii.test(body)
+  const length = plain ? body.length : Buffer.byteLength(body)
+  const said = connection === undefined ? "" : `connection: ${connection}\r\n`
+  const head = `${statusLine(status)}${headersText(headers)}${date()}${said}content-length: ${length}\r\n\r\n`
+  if (!withBody) return head
+  return plain ? head + body : Buffer.concat([Buffer.from(head, "latin1"), Buffer.from(body)])
+}
+
+export const continueText = "HTTP/1.1 100 Continue\r\n\r\n"
