@@ -1,10 +1,12 @@
 /** One measurement in a process of its own: `contender.ts '<job as JSON>'` prints what it measured as JSON. */
+import { runFranzGo } from "./franzGo.ts"
 import { runHttp } from "./httpLoad.ts"
 import { runJava } from "./java.ts"
 import { runKafkaJs } from "./kafkajs.ts"
 import { pipelineRows, runPipelineRow } from "./pipeline.ts"
 import { runPlatformatic } from "./platformatic.ts"
 import { runSpillwayRow, spillwayRows } from "./spillwayRows.ts"
+import { runStatic } from "./staticBytes.ts"
 import type { Job, Measured } from "./window.ts"
 
 const run = (job: Job): Promise<Measured> => {
@@ -17,6 +19,10 @@ const run = (job: Job): Promise<Measured> => {
       return runKafkaJs(job)
     case "platformatic":
       return runPlatformatic(job)
+    case "franz-go":
+      return runFranzGo(job)
+    case "static":
+      return runStatic(job)
     case "java":
       return runJava(job)
     case "http":

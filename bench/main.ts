@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { kafkaVersion } from "../test/support/Jars.ts"
 import * as Kafka from "../test/support/Kafka.ts"
 import { runCommand } from "../test/support/runCommand.ts"
+import { franzGoVersion, goRuns } from "./franzGo.ts"
 import { type BenchResult, type Sample, summarize, table } from "./report.ts"
 import type { Job, Measured } from "./window.ts"
 import { withSqs } from "./withSqs.ts"
@@ -29,7 +30,7 @@ if (options.runtime !== "bun" && options.runtime !== "deno") throw new Error("--
 
 interface Contender {
   readonly name: string
-  readonly runtime: "bun" | "deno" | "java"
+  readonly runtime: "bun" | "deno" | "go" | "java"
   readonly sizes: ReadonlyArray<number>
   readonly sqs: boolean
 }
@@ -50,6 +51,8 @@ const contenders: ReadonlyArray<Contender> = [
   { name: "kafkajs", runtime: "bun", sizes: onKafka, sqs: false },
   { name: "platformatic", runtime: "bun", sizes: onKafka, sqs: false },
   { name: "java", runtime: "java", sizes: onKafka, sqs: false },
+  ...(goRuns() ? [{ name: "franz-go", runtime: "go", sizes: onKafka, sqs: false } as const] : []),
+  { name: "static", runtime: "bun", sizes: onKafka, sqs: false },
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
@@ -91,6 +94,7 @@ const versions = {
   bun: process.versions.bun ?? "",
   ...(onDeno ? { deno: await firstLine(deno, ["--version"]) } : {}),
   java: await firstLine("java", ["-version"]).catch(() => "in Docker"),
+  ...(goRuns() ? { "franz-go": franzGoVersion } : {}),
   kafka: kafkaVersion
 }
 say(`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}`)

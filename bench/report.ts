@@ -12,7 +12,15 @@ export interface Sample extends Measured {
  * What a row is measured against: rows that end in Kafka against the other clients and against `offer` on the same
  * runtime, the ways round Kafka against one SQS message per record, HTTP against a bare server that echoes.
  */
-export type Baseline = "kafkajs" | "platformatic" | "java" | "offer" | "sqs-singles" | "http-echo"
+export type Baseline =
+  | "kafkajs"
+  | "platformatic"
+  | "java"
+  | "franz-go"
+  | "static"
+  | "offer"
+  | "sqs-singles"
+  | "http-echo"
 
 const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"]
 const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
@@ -20,7 +28,7 @@ const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
     ? ["http-echo"]
     : aroundKafka.includes(name)
       ? ["sqs-singles"]
-      : ["kafkajs", "platformatic", "java", "offer"]
+      : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
 
 export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
@@ -72,7 +80,7 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
     const rate = median(rates)
     const ratios: Partial<Record<Baseline, number>> = {}
     for (const baseline of baselinesOf(name)) {
-      const on = baseline === "java" ? "java" : baseline === "offer" ? runtime : "bun"
+      const on = baseline === "java" ? "java" : baseline === "franz-go" ? "go" : baseline === "offer" ? runtime : "bun"
       const theirs = name === baseline ? undefined : groups.get(`${baseline} ${size} ${on}`)
       const perRound = group.flatMap(ours => {
         const same = theirs?.find(sample => sample.round === ours.round)
@@ -106,6 +114,8 @@ const heads = [
   "kafkajs",
   "platformatic",
   "java",
+  "franz-go",
+  "static",
   "offer",
   "sqs-singles",
   "http-echo",
@@ -134,6 +144,8 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios.kafkajs),
     times(row.ratios.platformatic),
     times(row.ratios.java),
+    times(row.ratios["franz-go"]),
+    times(row.ratios.static),
     times(row.ratios.offer),
     times(row.ratios["sqs-singles"]),
     times(row.ratios["http-echo"]),
