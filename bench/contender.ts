@@ -10,7 +10,8 @@ import { runStatic } from "./staticBytes.ts"
 import type { Job, Measured } from "./window.ts"
 
 const run = (job: Job): Promise<Measured> => {
-  const spillway = spillwayRows.find(row => row === job.name)
+  // `keyed-96`: the row and its topic's partitions.
+  const spillway = spillwayRows.find(row => row === job.name.split("-")[0])
   if (spillway !== undefined) return runSpillwayRow(spillway, job)
   const pipeline = pipelineRows.find(row => row === job.name)
   if (pipeline !== undefined) return runPipelineRow(pipeline, job)

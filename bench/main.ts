@@ -30,12 +30,15 @@ if (options.runtime !== "bun" && options.runtime !== "deno") throw new Error("--
 
 interface Contender {
   readonly name: string
+  /** Of the topic; 6 unless it says otherwise. */
+  readonly partitions?: number
   readonly runtime: "bun" | "deno" | "go" | "java"
   readonly sizes: ReadonlyArray<number>
   readonly sqs: boolean
 }
 
 const onKafka = [200, 1000]
+const manyPartitions = [6, 96, 768]
 const onDeno = options.runtime === "deno"
 const spillway = (runtime: "bun" | "deno"): ReadonlyArray<Contender> => [
   { name: "offer", runtime, sizes: onKafka, sqs: false },
@@ -53,6 +56,9 @@ const contenders: ReadonlyArray<Contender> = [
   { name: "java", runtime: "java", sizes: onKafka, sqs: false },
   ...(goRuns() ? [{ name: "franz-go", runtime: "go", sizes: onKafka, sqs: false } as const] : []),
   { name: "static", runtime: "bun", sizes: onKafka, sqs: false },
+  ...manyPartitions.map(
+    partitions => ({ name: `keyed-${partitions}`, partitions, runtime: "bun", sizes: onKafka, sqs: false }) as const
+  ),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
@@ -104,9 +110,14 @@ say(
     .join(", ")
 )
 
-const topic = "bench"
+const topicOf = ({ partitions = 6 }: Contender): { readonly name: string; readonly partitions: number } => ({
+  name: `bench-${partitions}`,
+  partitions
+})
+const plain: Contender = { name: "offer", runtime: "bun", sizes: onKafka, sqs: false }
+const topics = new Map([plain, ...chosen].map(topicOf).map(topic => [topic.name, topic]))
 const cluster = await Kafka.start({
-  topics: [{ name: topic, partitions: 6 }],
+  topics: [...topics.values()],
   properties: {
     // What was measured is thrown away at once: at 300 MB/s a disk is soon full.
     "log.retention.bytes": String(64 * 1024 * 1024),
@@ -117,13 +128,16 @@ const cluster = await Kafka.start({
 })
 /**
  * A broker's JVM compiles while it works: without this the first row would pay for all. Many small requests, as HTTP makes
- * them, take other ways through it than few large ones.
+ * them, take other ways through it than few large ones, and the first records of many partitions make it many files.
  */
 const warmBroker = async (): Promise<void> => {
   say("warming up the broker …")
-  for (const name of ["offer", ...(chosen.some(one => one.name === "http") ? ["http"] : [])]) {
+  const others = chosen.filter(({ name }) => name === "http" || name.startsWith("keyed"))
+  for (const contender of [plain, ...others]) {
+    const { name } = contender
+    const topic = topicOf(contender).name
     const job: Job = { name, size: 1000, topic, brokers: cluster.bootstrap, warmUpMs: 6000, measureMs: 1000 }
-    await runContender({ name, runtime: "bun", sizes: onKafka, sqs: false }, job)
+    await runContender(contender, job)
   }
 }
 const samples: Array<Sample> = []
@@ -135,6 +149,7 @@ try {
       for (const contender of chosen) {
         if (!contender.sizes.includes(size)) continue
         const { name, runtime } = contender
+        const topic = topicOf(contender).name
         const job: Job = { name, size, topic, brokers: cluster.bootstrap, ...duration }
         const label = `round ${round}  ${name} ${size} B (${runtime})`
         try {

@@ -19,6 +19,7 @@ export type Baseline =
   | "franz-go"
   | "static"
   | "offer"
+  | "keyed-6"
   | "sqs-singles"
   | "http-echo"
 
@@ -26,9 +27,11 @@ const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"
 const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
   name.startsWith("http")
     ? ["http-echo"]
-    : aroundKafka.includes(name)
-      ? ["sqs-singles"]
-      : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
+    : name.startsWith("keyed")
+      ? ["keyed-6", "offer"]
+      : aroundKafka.includes(name)
+        ? ["sqs-singles"]
+        : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
 
 export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
@@ -117,6 +120,7 @@ const heads = [
   "franz-go",
   "static",
   "offer",
+  "keyed-6",
   "sqs-singles",
   "http-echo",
   "billed/M"
@@ -147,6 +151,7 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios["franz-go"]),
     times(row.ratios.static),
     times(row.ratios.offer),
+    times(row.ratios["keyed-6"]),
     times(row.ratios["sqs-singles"]),
     times(row.ratios["http-echo"]),
     row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")

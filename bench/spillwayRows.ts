@@ -126,9 +126,19 @@ const callers = <A>(
     )
   )
 
+/** Keys, each of many records. */
+const sessions = Array.from({ length: eventCount }, (_, index) => `session-${(index * 7919) % 10_007}`)
+
 const rows = {
   offer: (producer: Producer.Service, job: Job, flow: Flow) =>
     keepOffering(flow, job, (value, settled) => producer.offer({ topic: job.topic, key: null, value }, settled)),
+
+  keyed: (producer: Producer.Service, job: Job, flow: Flow) => {
+    let next = 0
+    return keepOffering(flow, job, (value, settled) => {
+      producer.offer({ topic: job.topic, key: sessions[next++ & (eventCount - 1)] ?? null, value }, settled)
+    })
+  },
 
   promise: (producer: Producer.Service, job: Job, flow: Flow) =>
     keepOffering(flow, job, (value, settled) => {
@@ -173,7 +183,7 @@ const rows = {
 } as const
 
 export type SpillwayRow = keyof typeof rows
-export const spillwayRows: ReadonlyArray<SpillwayRow> = ["offer", "promise", "effect", "publishAll"]
+export const spillwayRows: ReadonlyArray<SpillwayRow> = ["offer", "keyed", "promise", "effect", "publishAll"]
 
 export const runSpillwayRow = (row: SpillwayRow, job: Job): Promise<Measured> =>
   Effect.runPromise(
