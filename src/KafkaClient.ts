@@ -34,6 +34,8 @@ export interface ProduceBatch {
   readonly bytes: Uint8Array
   /** Memory right in front of `bytes` that the client may write to: head and batch of a request are then one piece. */
   readonly room?: Uint8Array | undefined
+  /** CRC-32C of everything behind the header, where somebody has worked it out already. */
+  readonly bodyChecksum?: number | undefined
   /**
    * True: the client stamps producer id, epoch, sequence and the checksum into `bytes` (it need not be valid before).
    * False: the bytes are sent as they are.

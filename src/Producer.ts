@@ -21,6 +21,7 @@ import {
 } from "./internal/accumulator.ts"
 import { asyncPrimitive, successPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
+import { bodyChecksum, largeBatchBytes } from "./internal/bodyChecksum.ts"
 import { compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
@@ -195,7 +196,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         origin: options.origin,
         traceParent: "",
         recordCount: batch.recordCount,
-        batch: RecordBatch.parkable(batch.bytes)
+        batch: RecordBatch.parkable(batch.bytes, batch.bodyChecksum)
       }
       accumulator.forget(batch)
       writer.divert({
@@ -343,6 +344,19 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         })
       )
 
+    /** What takes too long for the sender's turn. */
+    const prepare = (batch: Batch) =>
+      Effect.zipRight(
+        compress(batch, compressions.get(batch.topic) ?? "none"),
+        Effect.suspend(() =>
+          batch.bytes.length < largeBatchBytes
+            ? Effect.void
+            : Effect.map(bodyChecksum(batch.bytes), sum => {
+                batch.bodyChecksum = sum
+              })
+        )
+      )
+
     /** One Produce request and its retries. */
     const request = ({ batches, leader }: Request): void => {
       let answered = false
@@ -352,17 +366,15 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         accumulator.answered(leader)
         wake()
       }
-      const compressible = batches.filter(batch => (compressions.get(batch.topic) ?? "none") !== "none")
-      if (compressible.length === 0) return attempt(batches, release, retryPauseMs.first)
-      const compressed = Effect.forEach(
-        compressible,
-        batch => compress(batch, compressions.get(batch.topic) ?? "none"),
-        { discard: true }
+      const slow = batches.filter(
+        ({ bytes, topic }) => bytes.length >= largeBatchBytes || (compressions.get(topic) ?? "none") !== "none"
       )
+      if (slow.length === 0) return attempt(batches, release, retryPauseMs.first)
+      const prepared = Effect.forEach(slow, prepare, { discard: true })
       // It takes time; what ran out of it meanwhile is diverted already.
       const unsettled = () => batches.filter(batch => !batch.settled)
       start(
-        Effect.onError(compressed, () => Effect.sync(release)).pipe(
+        Effect.onError(prepared, () => Effect.sync(release)).pipe(
           Effect.map(() => attempt(unsettled(), release, retryPauseMs.first))
         )
       )

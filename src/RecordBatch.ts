@@ -167,11 +167,15 @@ export const fromRecords = (picked: ReadonlyArray<ReadRecord>): Buffer => {
   return bytes
 }
 
-/** A copy that belongs to no producer: what is parked must not carry another session's id, epoch and sequence. */
-export const parkable = (bytes: Uint8Array): Buffer => {
+/**
+ * A copy that belongs to no producer: what is parked must not carry another session's id, epoch and sequence.
+ *
+ * @param bodyChecksum CRC-32C of everything behind the header, where it is known
+ */
+export const parkable = (bytes: Uint8Array, bodyChecksum?: number): Buffer => {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   copy.set(bytes)
-  stamp(copy, -1n, -1, -1)
+  stamp(copy, -1n, -1, -1, bodyChecksum)
   return copy
 }
 

@@ -218,7 +218,7 @@ class Driver {
       const pieces = (correlationId: number) => {
         for (const batch of batches) {
           if (!batch.idempotent) continue
-          if (identity === undefined) writeChecksum(batch.bytes)
+          if (identity === undefined) writeChecksum(batch.bytes, batch.bodyChecksum)
           else identity.stamp(batch)
         }
         written = true
@@ -250,12 +250,16 @@ class Driver {
   /** Each batch by its own partition's answer; a partition the answer leaves out is unknown, never a success. */
   #settle(
     batches: ReadonlyArray<ProduceBatch>,
-    answers: ReadonlyArray<Protocol.ProducedPartition>,
+    answered: ReadonlyArray<Protocol.ProducedPartition>,
     identity: ProducerIdentity | undefined,
     outcomes: Map<ProduceBatch, ProduceOutcome>
   ): void {
-    for (const batch of batches) {
-      const answer = answers.find(one => one.partition === batch.partition && one.topic === batch.topic)
+    const answers = (batch: ProduceBatch, one: Protocol.ProducedPartition | undefined): boolean =>
+      one?.partition === batch.partition && one.topic === batch.topic
+    for (const [index, batch] of batches.entries()) {
+      // Brokers answer in the order they were asked in, as far as anybody has seen.
+      const same = answered[index]
+      const answer = answers(batch, same) ? same : answered.find(one => answers(batch, one))
       if (answer === undefined) {
         outcomes.set(batch, this.#refused(batch, KafkaErrors.unanswered(batch.stamp !== undefined), identity))
       } else if (answer.errorCode === 0 || answer.errorCode === KafkaErrors.duplicateSequence) {

@@ -63,7 +63,7 @@ export const make = (topics: Readonly<Record<string, number>>): Memory => {
   const write = (batch: ProduceBatch): ProduceOutcome => {
     const count = partitions.get(batch.topic)
     if (count === undefined || batch.partition >= count) return failed(KafkaErrors.fromCode(3))
-    if (batch.idempotent) writeChecksum(batch.bytes)
+    if (batch.idempotent) writeChecksum(batch.bytes, batch.bodyChecksum)
     const read = RecordBatch.records(batch.bytes)
     if (Either.isLeft(read)) return failed(KafkaErrors.fromCode(2))
     const key = `${batch.topic}-${batch.partition}`

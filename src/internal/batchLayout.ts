@@ -3,7 +3,7 @@
  *
  * @see https://kafka.apache.org/documentation/#recordbatch
  */
-import { crc32c } from "./crc32c.ts"
+import { combine, crc32c } from "./crc32c.ts"
 
 /** Bytes before the first record. */
 export const headerBytes = 61
@@ -83,15 +83,20 @@ export const readHeader = (bytes: Uint8Array): Header => {
 /** The checksum covers everything from the attributes on. */
 export const checksum = (bytes: Uint8Array): number => crc32c(bytes.subarray(attributesAt))
 
-export const writeChecksum = (bytes: Uint8Array): void => {
-  view(bytes).setUint32(crcAt, checksum(bytes))
+/** @param body the checksum of everything behind the header, where it is known already */
+export const writeChecksum = (bytes: Uint8Array, body?: number): void => {
+  const whole =
+    body === undefined
+      ? checksum(bytes)
+      : combine(crc32c(bytes.subarray(attributesAt, headerBytes)), body, bytes.length - headerBytes)
+  view(bytes).setUint32(crcAt, whole)
 }
 
-/** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them. */
-export const stamp = (bytes: Uint8Array, producerId: bigint, epoch: number, sequence: number): void => {
+/** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them; `body` as in `writeChecksum`. */
+export const stamp = (bytes: Uint8Array, producerId: bigint, epoch: number, sequence: number, body?: number): void => {
   const header = view(bytes)
   header.setBigInt64(producerIdAt, producerId)
   header.setInt16(producerEpochAt, epoch)
   header.setInt32(baseSequenceAt, sequence)
-  writeChecksum(bytes)
+  writeChecksum(bytes, body)
 }

@@ -5,7 +5,8 @@
  */
 import { createCRC32 } from "hash-wasm"
 
-const hasher = await createCRC32(0x82f63b78)
+const polynomial = 0x82f63b78
+const hasher = await createCRC32(polynomial)
 
 /** CRC-32C of the bytes, as an unsigned 32-bit number. */
 export const crc32c = (bytes: Uint8Array): number => {
@@ -13,4 +14,34 @@ export const crc32c = (bytes: Uint8Array): number => {
   hasher.update(bytes)
   const digest = hasher.digest("binary")
   return (((digest[0] ?? 0) << 24) | ((digest[1] ?? 0) << 16) | ((digest[2] ?? 0) << 8) | (digest[3] ?? 0)) >>> 0
+}
+
+/** A linear map on checksums, as the images of the 32 bits. */
+type Operator = ReadonlyArray<number>
+
+const apply = (operator: Operator, checksum: number): number => {
+  let image = 0
+  for (let bit = 0, left = checksum; left !== 0; bit++, left >>>= 1) if ((left & 1) !== 0) image ^= operator[bit] ?? 0
+  return image >>> 0
+}
+
+const twice = (operator: Operator): Operator => operator.map(image => apply(operator, image))
+
+/** What a zero bit behind the bytes does to their checksum; then two, four: doubled up to a byte, then on demand. */
+const oneBit: Operator = Array.from({ length: 32 }, (_, bit) => (bit === 0 ? polynomial : 2 ** (bit - 1)))
+/** At n: what 2^n zero bytes do. */
+const zeroBytes: Array<Operator> = [twice(twice(twice(oneBit)))]
+
+/**
+ * The checksum of bytes and more bytes, from the checksums of the two and the second's length: as zlib's `crc32_combine`,
+ * by what zeros in place of the second do to the first.
+ */
+export const combine = (first: number, second: number, secondLength: number): number => {
+  let image = first
+  for (let power = 0, left = secondLength; left > 0; power++, left = Math.floor(left / 2)) {
+    const operator = zeroBytes[power] ?? twice(zeroBytes[power - 1] ?? oneBit)
+    zeroBytes[power] = operator
+    if (left % 2 === 1) image = apply(operator, image)
+  }
+  return (image ^ second) >>> 0
 }

@@ -31,6 +31,7 @@ export class Batch implements ProduceBatch {
   /** A caller fixed the partition of one of its records. */
   readonly partitionFixed: boolean
   bytes: Uint8Array
+  bodyChecksum: number | undefined
   /** The builder's memory in front of them, for the head of a request. */
   readonly room: Uint8Array | undefined
   /** The pooled buffer behind `bytes`; undefined when it must not be reused. */

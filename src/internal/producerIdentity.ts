@@ -23,7 +23,7 @@ const sequenceLimit = 2 ** 31
 export class ProducerIdentity {
   readonly #producerId: bigint
   readonly #startEpoch: number
-  readonly #partitions = new Map<string, PartitionSequence>()
+  readonly #topics = new Map<string, Map<number, PartitionSequence>>()
   /**
    * Set shortly before the last epoch: the owner must ask for a new producer id. Not later: a batch stamped with an epoch
    * and sequences used before would pass for a copy of the earlier one.
@@ -47,7 +47,7 @@ export class ProducerIdentity {
     }
     if (state.unsettled !== undefined) this.#newEpoch(state)
     const given: BatchStamp = { producerId: state.producerId, epoch: state.epoch, sequence: state.next }
-    stamp(batch.bytes, given.producerId, given.epoch, given.sequence)
+    stamp(batch.bytes, given.producerId, given.epoch, given.sequence, batch.bodyChecksum)
     batch.stamp = given
     state.next = (state.next + batch.recordCount) % sequenceLimit
     state.unsettled = batch
@@ -84,12 +84,16 @@ export class ProducerIdentity {
     if (state.epoch >= exhaustedEpoch) this.exhausted = true
   }
 
-  #state(batch: ProduceBatch): PartitionSequence {
-    const key = `${batch.partition}:${batch.topic}`
-    let state = this.#partitions.get(key)
+  #state({ partition, topic }: ProduceBatch): PartitionSequence {
+    let partitions = this.#topics.get(topic)
+    if (partitions === undefined) {
+      partitions = new Map()
+      this.#topics.set(topic, partitions)
+    }
+    let state = partitions.get(partition)
     if (state === undefined) {
       state = { producerId: this.#producerId, epoch: this.#startEpoch, next: 0, unsettled: undefined }
-      this.#partitions.set(key, state)
+      partitions.set(partition, state)
     }
     return state
   }
