@@ -8,8 +8,35 @@ export interface Answer {
   readonly status: number
   /** By lower-case name; neither length nor date, which are the server's. Values hold no line breaks. */
   readonly headers: Readonly<Record<string, string>>
+  readonly body: string | AnswerStream
+}
+
+export interface TextAnswer extends Answer {
   readonly body: string
 }
+
+/** A body that goes on until one of the two sides ends it. */
+export interface AnswerStream {
+  /**
+   * A server calls this once, when the head is on its way; `sink` may be written to from then on, also before this returns.
+   * The server calls the function it returns once, when nobody is written for any more: after `end`, when the client is
+   * gone, or when it has been dropped for not reading.
+   */
+  readonly start: (sink: Sink) => () => void
+}
+
+export interface Sink {
+  /**
+   * Sends text, as UTF-8. False: it was not taken, and nothing will be: the stream was ended, the client is gone, or it had
+   * left more than `mostUnread` bytes unread, and is dropped. Never throws, never waits.
+   */
+  readonly write: (text: string) => boolean
+  /** The body ends behind what was written. */
+  readonly end: () => void
+}
+
+/** What a server holds of a stream for a client that does not read, bytes. One text beyond it is still taken. */
+export const mostUnread = 1_048_576
 
 /** Reasons an answer names: those of a `PublishError`, and those of the request itself. */
 export type Reason =
@@ -68,14 +95,14 @@ const retryAfter: Partial<Record<Reason, string>> = {
 const contentType = "application/json"
 const jsonHeaders = { "content-type": contentType }
 
-export const json = (status: number, body: string, headers?: Readonly<Record<string, string>>): Answer => ({
+export const json = (status: number, body: string, headers?: Readonly<Record<string, string>>): TextAnswer => ({
   status,
   headers: headers === undefined ? jsonHeaders : { "content-type": contentType, ...headers },
   body
 })
 
 /** A request that did not come to any record. */
-export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): Answer => {
+export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): TextAnswer => {
   const after = retryAfter[reason]
   const outcome = passing.has(reason) ? "failed" : "rejected"
   return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {

@@ -12,6 +12,7 @@ import type { Receiver, Respond } from "./Exchange.ts"
 import * as PublishRoute from "./PublishRoute.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { ofRequest, type RequestHead } from "./RequestHead.ts"
+import { streamBody } from "./streamBody.ts"
 
 export interface Options {
   readonly spillway: Pick<Spillway, "offer" | "status">
@@ -134,7 +135,8 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
     open,
     fetch: request =>
       new Promise(resolve => {
-        const respond: Respond = ({ body, headers, status }) => resolve(new Response(body, { status, headers }))
+        const respond: Respond = ({ body, headers, status }) =>
+          resolve(new Response(typeof body === "string" ? body : streamBody(body), { status, headers }))
         const receiver = open(ofRequest(request), respond)
         if (receiver !== undefined) RequestBody.hand(request, receiver)
       }),

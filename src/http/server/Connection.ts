@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer"
 import * as Answer from "../Answer.ts"
 import type { Receiver, Respond } from "../Exchange.ts"
 import type { RequestHead } from "../RequestHead.ts"
-import { answerText, continueText } from "./answerText.ts"
+import { answerText, chunkOf, continueText, lastChunk, streamHead } from "./answerText.ts"
 import { ChunkedBody } from "./ChunkedBody.ts"
 import { GrowingBuffer } from "./growingBuffer.ts"
 import { Head, parse } from "./head.ts"
@@ -87,6 +87,8 @@ export class Connection {
   #unsent: Uint8Array = none
   /** When the client has taken nothing of it for too long. */
   #stuckAt = 0
+  /** Ends the stream that is the answer, where nobody reads it any more. */
+  #streaming: (() => void) | undefined
   #last = false
   #reading = false
   #paused = false
@@ -129,6 +131,7 @@ export class Connection {
   closed(): void {
     this.#state = "gone"
     this.#cutShort()
+    this.#streaming?.()
   }
 
   /** Ends what is idle; what is under way gets its answer first. */
@@ -363,9 +366,62 @@ export class Connection {
     const head = this.#head
     if (state === "body") this.#passOver(head?.framing ?? 0)
     if (this.#owner.stopping() || this.#inputEnded) this.#last = true
-    const said = this.#last ? "close" : head?.sayKeepAlive === true ? "keep-alive" : undefined
     const toHead = head?.method === "HEAD" && state !== "idle" && state !== "head"
-    this.#write(answerText(answer, said, !toHead))
+    const { body } = answer
+    if (typeof body !== "string" && head?.old === true) this.#last = true
+    const said = this.#last ? "close" : head?.old === true ? "keep-alive" : undefined
+    if (typeof body !== "string") return this.#stream(answer, body, said, toHead, head?.old !== true)
+    this.#write(answerText({ ...answer, body }, said, !toHead))
+    this.#answered()
+  }
+
+  /** An answer that goes on: the connection is its own until it ends. */
+  #stream(
+    answer: Answer.Answer,
+    body: Answer.AnswerStream,
+    said: "close" | "keep-alive" | undefined,
+    toHead: boolean,
+    chunked: boolean
+  ): void {
+    this.#write(streamHead(answer, said, chunked))
+    if (toHead) return this.#answered()
+    this.#state = "answering"
+    let open = true
+    const over = () => {
+      if (!open) return
+      open = false
+      this.#streaming = undefined
+      // It is known only once `start` has returned.
+      if (stop === undefined) queueMicrotask(() => stop?.())
+      else stop()
+    }
+    this.#streaming = over
+    const sink: Answer.Sink = {
+      write: text => {
+        if (!open) return false
+        if (this.#unsent.length > Answer.mostUnread) {
+          over()
+          this.#transport.terminate()
+          return false
+        }
+        // An empty chunk would be the last one.
+        if (text !== "") this.#write(chunked ? chunkOf(text) : Buffer.from(text))
+        return true
+      },
+      end: () => {
+        if (!open) return
+        over()
+        if (chunked) this.#write(lastChunk)
+        this.#answered()
+      }
+    }
+    let stop: (() => void) | undefined
+    stop = body.start(sink)
+  }
+
+  /** The answer is written, as far as the client has taken it. */
+  #answered(): void {
+    if (this.#owner.stopping() || this.#inputEnded) this.#last = true
     if (this.#last) return this.#linger()
     if (this.#unwanted > 0) {
       this.#state = "skipping"

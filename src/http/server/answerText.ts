@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer"
 import { STATUS_CODES } from "node:http"
-import type { Answer } from "../Answer.ts"
+import type { Answer, TextAnswer } from "../Answer.ts"
 
 const ascii = /^\p{ASCII}*$/u
 /** What a header's value may hold: no line break, above all. */
@@ -48,18 +48,31 @@ const statusLine = (status: number): string => {
   return line
 }
 
-/** @param connection what is said of it: `close`, `keep-alive`, or nothing (RFC 9112, section 9.3) */
-export const answerText = (
-  { body, headers, status }: Answer,
-  connection: "close" | "keep-alive" | undefined,
-  withBody: boolean
-): string | Uint8Array => {
+/** What is said of the connection: `close`, `keep-alive`, or nothing (RFC 9112, section 9.3). */
+type Said = "close" | "keep-alive" | undefined
+
+const headText = ({ headers, status }: Answer, said: Said): string => {
+  const connection = said === undefined ? "" : `connection: ${said}\r\n`
+  return statusLine(status) + headersText(headers) + date() + connection
+}
+
+export const answerText = (answer: TextAnswer, said: Said, withBody: boolean): string | Uint8Array => {
+  const { body } = answer
   const plain = ascii.test(body)
   const length = plain ? body.length : Buffer.byteLength(body)
-  const said = connection === undefined ? "" : `connection: ${connection}\r\n`
-  const head = `${statusLine(status)}${headersText(headers)}${date()}${said}content-length: ${length}\r\n\r\n`
+  const head = `${headText(answer, said)}content-length: ${length}\r\n\r\n`
   if (!withBody) return head
   return plain ? head + body : Buffer.concat([Buffer.from(head, "latin1"), Buffer.from(body)])
 }
 
+/** The head of an answer whose body follows: in chunks, or (HTTP/1.0) up to the connection's end. */
+export const streamHead = (answer: Answer, said: Said, chunked: boolean): string =>
+  `${headText(answer, said)}${chunked ? "transfer-encoding: chunked\r\n" : ""}\r\n`
+
+export const chunkOf = (text: string): Uint8Array => {
+  const bytes = Buffer.from(text)
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")])
+}
+
+export const lastChunk = "0\r\n\r\n"
 export const continueText = "HTTP/1.1 100 Continue\r\n\r\n"

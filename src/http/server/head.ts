@@ -24,8 +24,8 @@ export class Head implements RequestHead {
   readonly expectsContinue: boolean
   /** Whether the connection may be used again. */
   readonly keepAlive: boolean
-  /** Whether that must be said (HTTP/1.0). */
-  readonly sayKeepAlive: boolean
+  /** HTTP/1.0: it knows neither chunks nor connections that stay without a word. */
+  readonly old: boolean
 
   constructor(
     method: string,
@@ -33,7 +33,7 @@ export class Head implements RequestHead {
     names: ReadonlyArray<string>,
     values: ReadonlyArray<string>,
     framing: Framing,
-    persistence: Pick<Head, "expectsContinue" | "keepAlive" | "sayKeepAlive">
+    persistence: Pick<Head, "expectsContinue" | "keepAlive" | "old">
   ) {
     this.method = method
     const query = target.indexOf("?")
@@ -44,7 +44,7 @@ export class Head implements RequestHead {
     this.framing = framing
     this.expectsContinue = persistence.expectsContinue
     this.keepAlive = persistence.keepAlive
-    this.sayKeepAlive = persistence.sayKeepAlive
+    this.old = persistence.old
   }
 
   header(name: string): string | null {
@@ -138,6 +138,6 @@ export const parse = (text: string): Head | Fault => {
   return new Head(method, path, names, values, framing, {
     expectsContinue: expect !== null && !old,
     keepAlive,
-    sayKeepAlive: old && keepAlive
+    old
   })
 }

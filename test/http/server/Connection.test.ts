@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import fc from "fast-check"
+import type { AnswerStream, Sink } from "../../../src/http/Answer.ts"
 import { limits, type Options, replies, Serving, text } from "./wire.ts"
 
 const post = (body: string, more = "") =>
@@ -10,11 +11,17 @@ const chunked = (...chunks: ReadonlyArray<string>) =>
   `POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${chunks.join("")}`
 
 /** Everything at once on a connection of its own. */
-const ask = (sent: string, options?: Options) => {
+const begin = (sent: string, options?: Options) => {
   const serving = new Serving(options)
   const { connection, send, wire } = serving.connect()
   send(sent)
-  return { serving, wire, connection, send, replies: replies(wire.written) }
+  return { serving, wire, connection, send }
+}
+
+/** The same, with the answers it wrote at once. */
+const ask = (sent: string, options?: Options) => {
+  const begun = begin(sent, options)
+  return { ...begun, replies: replies(begun.wire.written) }
 }
 
 const bodies = (written: string) => replies(written).map(({ body }) => body)
@@ -299,13 +306,13 @@ describe("a body", () => {
 
   it("has no room when all bodies together are more than is held, until others are done", () => {
     const serving = new Serving({ maxBodyBytes: 90_000 })
-    const begin = (sent: string) => {
+    const post = (sent: string) => {
       const client = serving.connect()
       client.send(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 80000\r\n\r\n${sent}`)
       return client
     }
-    const one = begin("x".repeat(70_000))
-    const two = begin("x".repeat(70_000))
+    const one = post("x".repeat(70_000))
+    const two = post("x".repeat(70_000))
     const [reply = assert.fail()] = replies(two.wire.written)
     assert.equal(reply.status, 429)
     assert.match(reply.body, /"outcome":"failed","reason":"Overloaded"/)
@@ -313,7 +320,7 @@ describe("a body", () => {
     assert.equal(serving.asked[1]?.end, "cutShort")
     one.send("x".repeat(10_000))
     assert.equal(serving.asked[0]?.end, "whole")
-    const three = begin("x".repeat(70_000))
+    const three = post("x".repeat(70_000))
     assert.equal(three.wire.written, "")
   })
 })
@@ -425,6 +432,96 @@ describe("an answer", () => {
     half.serving.asked[0]?.respond(text(200, "x"))
     assert.deepEqual(bodies(half.wire.written), ["x"])
     assert.equal(half.wire.over, true)
+  })
+})
+
+describe("an answer that goes on", () => {
+  /** A request to it, and what its route holds of it. */
+  const streaming = (sent = get("/events"), first: (sink: Sink) => void = () => {}) => {
+    const held: { sink?: Sink; stops: number } = { stops: 0 }
+    const body: AnswerStream = {
+      start: sink => {
+        held.sink = sink
+        first(sink)
+        return () => {
+          held.stops++
+        }
+      }
+    }
+    const streamed = begin(sent, {
+      without: ({ path }) => (path === "/events" ? { status: 200, headers: {}, body } : undefined)
+    })
+    const { sink = assert.fail("it was not started") } = held
+    const rest = () => streamed.wire.written.slice(streamed.wire.written.indexOf("\r\n\r\n") + 4)
+    return { ...streamed, held, sink, rest }
+  }
+
+  it("is sent in chunks as it comes; the next request has its turn behind it", () => {
+    const { held, rest, send, sink, wire } = streaming()
+    assert.match(wire.written, /\r\ntransfer-encoding: chunked\r\n\r\n$/)
+    assert.doesNotMatch(wire.written, /content-length/)
+    send(get("/next"))
+    assert.equal(sink.write("hello"), true)
+    assert.equal(sink.write(""), true)
+    assert.equal(sink.write("ä€"), true)
+    assert.equal(Buffer.from(rest(), "latin1").toString(), "5\r\nhello\r\n5\r\nä€\r\n")
+    assert.equal(held.stops, 0)
+    sink.end()
+    assert.equal(held.stops, 1)
+    assert.equal(sink.write("more"), false)
+    sink.end()
+    const [, next = ""] = rest().split("\r\n0\r\n\r\n")
+    assert.deepEqual(bodies(next), ["GET /next "])
+  })
+
+  it("may end within its beginning", async () => {
+    const { held, rest } = streaming(`${get("/events")}${get("/next")}`, sink => {
+      sink.write("all")
+      sink.end()
+    })
+    await Promise.resolve()
+    assert.equal(held.stops, 1)
+    assert.match(rest(), /^3\r\nall\r\n0\r\n\r\nHTTP\/1\.1 200 OK\r\n/)
+  })
+
+  it("goes up to the connection's end for HTTP/1.0, and is a head only for HEAD", () => {
+    const { rest, sink, wire } = streaming("GET /events HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    sink.write("x")
+    assert.equal(wire.over, false)
+    sink.end()
+    assert.equal(rest(), "x")
+    assert.match(wire.written, /\r\nconnection: close\r\n/)
+    assert.equal(wire.over, true)
+    const { wire: headed } = begin(get("/events").replace("GET", "HEAD"), {
+      without: () => ({ status: 200, headers: {}, body: { start: () => assert.fail("nobody listens") } })
+    })
+    assert.match(headed.written, /chunked\r\n\r\n$/)
+  })
+
+  it("is stopped when the client is gone, and when it does not read", () => {
+    const gone = streaming()
+    gone.connection?.closed()
+    assert.equal(gone.held.stops, 1)
+    assert.equal(gone.sink.write("x"), false)
+    const deaf = streaming()
+    deaf.wire.room = 0
+    const text = "x".repeat(100_000)
+    let taken = 0
+    while (taken < 100 && deaf.sink.write(text)) taken++
+    assert.equal(taken, 11)
+    assert.equal(deaf.wire.terminated, true)
+    assert.equal(deaf.held.stops, 1)
+  })
+
+  it("is waited for when the server stops, and is the last one then", () => {
+    const { connection, serving, sink, wire } = streaming()
+    serving.server.stop()
+    assert.equal(wire.over, false)
+    assert.equal(sink.write("bye"), true)
+    sink.end()
+    assert.equal(wire.over, true)
+    if (connection !== undefined) serving.server.closed(connection)
+    assert.equal(serving.server.connections, 0)
   })
 })
 

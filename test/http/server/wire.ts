@@ -2,7 +2,7 @@
  * A connection of the HTTP server without a socket: what is sent to it, and what it writes.
  */
 import { Buffer } from "node:buffer"
-import type { Answer } from "../../../src/http/Answer.ts"
+import type { Answer, TextAnswer } from "../../../src/http/Answer.ts"
 import type { Receiver, Respond } from "../../../src/http/Exchange.ts"
 import type { RequestHead } from "../../../src/http/RequestHead.ts"
 import type { Connection, Transport } from "../../../src/http/server/Connection.ts"
@@ -23,7 +23,7 @@ export const limits: ServerLimits = {
   maxBufferedBytes: 100_000
 }
 
-export const text = (status: number, body: string): Answer => ({
+export const text = (status: number, body: string): TextAnswer => ({
   status,
   headers: { "content-type": "text/plain" },
   body
