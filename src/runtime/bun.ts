@@ -9,7 +9,8 @@ import type { ServeOptions, Server } from "./serve.ts"
 interface BunSocket {
   data: Connection | undefined
   readonly write: (data: string | Uint8Array) => number
-  readonly end: () => void
+  /** Unlike `end`, which closes: bytes still on their way would be answered with a reset, and the last answer be lost. */
+  readonly shutdown: () => void
   readonly terminate: () => void
   readonly pause: () => void
   readonly resume: () => void

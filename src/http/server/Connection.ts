@@ -19,8 +19,8 @@ import { Head, parse } from "./head.ts"
 export interface Transport {
   /** How many bytes it took, of a text its characters; the rest is offered again after `drained`. */
   readonly write: (data: string | Uint8Array) => number
-  /** Nothing more will be written. */
-  readonly end: () => void
+  /** Nothing more will be written; what comes is still read, until the client ends its side, too. */
+  readonly shutdown: () => void
   /** At once, whatever is on its way. */
   readonly terminate: () => void
   readonly pause: () => void
@@ -50,7 +50,7 @@ export interface Owner {
 /** How long a client may take nothing of an answer, ms. */
 const writeTimeoutMs = 10_000
 /** How long what still comes is thrown away after the last answer, ms. */
-const lingerMs = 2000
+export const lingerMs = 2000
 /** Most bytes of an unwanted body that are read only to keep the connection. */
 const skippedBytes = 64 * 1024
 /** Most bytes kept of what is sent ahead of its turn. */
@@ -404,7 +404,7 @@ export class Connection {
     this.#flow()
     if (this.#unsent.length > 0) return
     this.#wait(lingerMs)
-    this.#transport.end()
+    this.#transport.shutdown()
   }
 
   /** Texts are of single bytes. */
