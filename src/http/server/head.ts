@@ -81,6 +81,17 @@ const originForm = (target: string): string | undefined => {
   return rest.startsWith("/") ? rest : `/${rest}`
 }
 
+const isPadding = (code: number): boolean => code === 32 || code === 9
+
+/** A field's value. `trim` would take more away than is padding: a no-break space, which makes it another value. */
+const withoutPadding = (text: string): string => {
+  let start = 0
+  let end = text.length
+  while (start < end && isPadding(text.charCodeAt(start))) start++
+  while (start < end && isPadding(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
 const framingOf = (length: string | null, coding: string | null, minor: string): Framing | Fault => {
   if (coding !== null) {
     if (length !== null) return bad("both Content-Length and Transfer-Encoding")
@@ -109,7 +120,7 @@ export const parse = (text: string): Head | Fault => {
     const found = field.exec(text)
     if (found === null) return bad(`header line ${names.length + 1} is malformed`)
     const name = (found[1] ?? "").toLowerCase()
-    const value = (found[2] ?? "").trim()
+    const value = withoutPadding(found[2] ?? "")
     const known = names.indexOf(name)
     if (known < 0) {
       names.push(name)
