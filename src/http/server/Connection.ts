@@ -87,6 +87,8 @@ export class Connection {
   #unsent: Uint8Array = none
   /** When the client has taken nothing of it for too long. */
   #stuckAt = 0
+  /** Whether the sender was told to go on with its body. */
+  #continued = false
   #last = false
   #reading = false
   #paused = false
@@ -262,6 +264,7 @@ export class Connection {
     const { framing } = head
     this.#last = !head.keepAlive
     this.#unwanted = 0
+    this.#continued = false
     this.#state = "body"
     const receiver = this.#owner.open(head, this.#respond)
     if (receiver === undefined) {
@@ -272,7 +275,10 @@ export class Connection {
     this.#receiver = receiver
     if (framing === 0) return this.#hand(none)
     if (typeof framing === "number" && framing > receiver.maxBodyBytes) return this.#tooLarge()
-    if (head.expectsContinue && this.#ahead.length === 0) this.#write(continueText)
+    if (head.expectsContinue && this.#ahead.length === 0) {
+      this.#continued = true
+      this.#write(continueText)
+    }
     if (framing === "chunked") this.#body = new ChunkedBody(receiver.maxBodyBytes)
     return true
   }
@@ -380,7 +386,9 @@ export class Connection {
     const left = typeof framing === "number" ? framing - (body instanceof GrowingBuffer ? body.length : 0) : undefined
     this.#receiver = undefined
     this.#release()
-    if (left === undefined || left > skippedBytes) this.#last = true
+    // Whoever waits for "go on" and is answered instead may leave the body out, or send it (RFC 9110, section 10.1.1).
+    const mayNotCome = this.#head?.expectsContinue === true && !this.#continued
+    if (left === undefined || left > skippedBytes || mayNotCome) this.#last = true
     else this.#unwanted = left
     this.#state = "answering"
   }
