@@ -57,8 +57,8 @@ export const serve = ({ handler, hostname, limits, port }: ServeOptions): Server
       close: socket => {
         if (socket.data !== undefined) server.closed(socket.data)
       },
-      // Its close follows.
-      error: () => {}
+      // Something threw in one of these: what the connection's state is, is not known.
+      error: socket => socket.terminate()
     }
   })
   return {
