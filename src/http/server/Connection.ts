@@ -123,7 +123,7 @@ export class Connection {
     if (this.#unsent.length === 0) return
     this.#write(this.#unsent)
     if (this.#unsent.length > 0) return
-    const over = this.#state === "idle" && this.#owner.stopping()
+    const over = this.#state === "idle" && this.#ahead.length === 0 && this.#owner.stopping()
     if (over || this.#state === "lingering") this.#linger()
     else this.#read()
   }
@@ -398,7 +398,7 @@ export class Connection {
   #rest(): void {
     this.#state = "idle"
     this.#wait(this.#owner.limits.idleTimeoutMs)
-    if (this.#owner.stopping() && this.#unsent.length === 0) this.#linger()
+    if (this.#owner.stopping() && this.#unsent.length === 0 && this.#ahead.length === 0) this.#linger()
   }
 
   #flow(): void {
