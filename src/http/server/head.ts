@@ -74,7 +74,8 @@ const bad = (message: string): Fault => ({ reason: "BadRequest", message })
 
 /** The path and query a request is for; undefined when it is in no form this server knows. */
 const originForm = (target: string): string | undefined => {
-  if (target.startsWith("/")) return target.includes("#") ? undefined : target
+  if (target.includes("#")) return undefined
+  if (target.startsWith("/")) return target
   const origin = absolute.exec(target)
   if (origin === null) return target === "*" ? target : undefined
   const rest = target.slice(origin[0].length)
@@ -145,7 +146,7 @@ export const parse = (text: string): Head | Fault => {
       ?.toLowerCase()
       .split(/[ \t]*,[ \t]*/) ?? []
   const old = minor === "0"
-  const keepAlive = old ? connection.includes("keep-alive") : !connection.includes("close")
+  const keepAlive = !connection.includes("close") && (!old || connection.includes("keep-alive"))
   return new Head(method, path, names, values, framing, {
     expectsContinue: expect !== null && !old,
     keepAlive,
