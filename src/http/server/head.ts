@@ -6,7 +6,7 @@ import type { RequestHead } from "../RequestHead.ts"
 
 /** Why a request cannot be read; the connection ends with the answer, because where the next one begins is not known. */
 export interface Fault {
-  readonly reason: "BadRequest" | "NotImplemented" | "VersionNotSupported" | "ExpectationFailed"
+  readonly reason: "BadRequest" | "HeadTooLarge" | "NotImplemented" | "VersionNotSupported" | "ExpectationFailed"
   readonly message: string
 }
 
@@ -70,6 +70,9 @@ const digits = /^\d{1,15}$/
 /** Fields of which a second one would leave it open which is meant. */
 const single = new Set(["content-length", "host", "transfer-encoding", "content-type", "authorization", "expect"])
 
+/** Each is compared with all before it. */
+const maxNames = 200
+
 const bad = (message: string): Fault => ({ reason: "BadRequest", message })
 
 /** The path and query a request is for; undefined when it is in no form this server knows. */
@@ -124,6 +127,7 @@ export const parse = (text: string): Head | Fault => {
     const value = withoutPadding(found[2] ?? "")
     const known = names.indexOf(name)
     if (known < 0) {
+      if (names.length === maxNames) return { reason: "HeadTooLarge", message: `more than ${maxNames} header names` }
       names.push(name)
       values.push(value)
     } else if (single.has(name)) return bad(`more than one ${name} header`)
