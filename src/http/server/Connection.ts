@@ -238,6 +238,7 @@ export class Connection {
     this.#partHead = new GrowingBuffer()
     this.#partHead.append(this.#ahead)
     this.#ahead = none
+    if (this.#state === "head") return
     this.#state = "head"
     this.#wait(this.#owner.limits.headerTimeoutMs)
   }
@@ -248,7 +249,11 @@ export class Connection {
     if (part !== undefined) {
       part.append(this.#ahead)
       this.#ahead = none
-      return part.bytes
+      const { bytes } = part
+      if (bytes[0] !== carriageReturn || bytes[1] !== lineFeed) return bytes
+      // An empty line whose halves came apart.
+      this.#partHead = undefined
+      this.#ahead = bytes
     }
     // One empty line before a request is passed over (RFC 9112, section 2.2).
     if (this.#ahead[0] === carriageReturn && this.#ahead[1] === lineFeed) this.#consume(2)
