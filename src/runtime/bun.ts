@@ -9,7 +9,8 @@ import type { ServeOptions, Server } from "./serve.ts"
 interface BunSocket {
   data: Connection | undefined
   readonly write: (data: string | Uint8Array) => number
-  readonly end: () => void
+  /** Unlike `end`, which closes: bytes still on their way would be answered with a reset, and the last answer be lost. */
+  readonly shutdown: () => void
   readonly terminate: () => void
   readonly pause: () => void
   readonly resume: () => void
@@ -56,8 +57,8 @@ export const serve = ({ handler, hostname, limits, port }: ServeOptions): Server
       close: socket => {
         if (socket.data !== undefined) server.closed(socket.data)
       },
-      // Its close follows.
-      error: () => {}
+      // Something threw in one of these: what the connection's state is, is not known.
+      error: socket => socket.terminate()
     }
   })
   return {

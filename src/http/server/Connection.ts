@@ -19,8 +19,8 @@ import { Head, parse } from "./head.ts"
 export interface Transport {
   /** How many bytes it took, of a text its characters; the rest is offered again after `drained`. */
   readonly write: (data: string | Uint8Array) => number
-  /** Nothing more will be written. */
-  readonly end: () => void
+  /** Nothing more will be written; what comes is still read, until the client ends its side, too. */
+  readonly shutdown: () => void
   /** At once, whatever is on its way. */
   readonly terminate: () => void
   readonly pause: () => void
@@ -50,7 +50,7 @@ export interface Owner {
 /** How long a client may take nothing of an answer, ms. */
 const writeTimeoutMs = 10_000
 /** How long what still comes is thrown away after the last answer, ms. */
-const lingerMs = 2000
+export const lingerMs = 2000
 /** Most bytes of an unwanted body that are read only to keep the connection. */
 const skippedBytes = 64 * 1024
 /** Most bytes kept of what is sent ahead of its turn. */
@@ -89,6 +89,8 @@ export class Connection {
   #stuckAt = 0
   /** Ends the stream that is the answer, where nobody reads it any more. */
   #streaming: (() => void) | undefined
+  /** Whether the sender was told to go on with its body. */
+  #continued = false
   #last = false
   #reading = false
   #paused = false
@@ -114,6 +116,12 @@ export class Connection {
   /** The client sends nothing more; it may still read. */
   ended(): void {
     this.#inputEnded = true
+    this.#inputOver()
+  }
+
+  /** What was sent before the client's end has its answers; what is not whole will never be. */
+  #inputOver(): void {
+    if (!this.#inputEnded || this.#reading || this.#unsent.length > 0) return
     if (this.#state === "body") this.#cutShort()
     else if (this.#state === "idle" || this.#state === "head" || this.#state === "skipping") this.#linger()
   }
@@ -123,7 +131,8 @@ export class Connection {
     if (this.#unsent.length === 0) return
     this.#write(this.#unsent)
     if (this.#unsent.length > 0) return
-    if (this.#state === "lingering") this.#linger()
+    const over = this.#state === "idle" && this.#ahead.length === 0 && this.#owner.stopping()
+    if (over || this.#state === "lingering") this.#linger()
     else this.#read()
   }
 
@@ -172,6 +181,7 @@ export class Connection {
     }
     this.#reading = false
     if (this.#ahead.length <= aheadBytes) this.#flow()
+    this.#inputOver()
   }
 
   /** Whether there is more to read. */
@@ -238,6 +248,7 @@ export class Connection {
     this.#partHead = new GrowingBuffer()
     this.#partHead.append(this.#ahead)
     this.#ahead = none
+    if (this.#state === "head") return
     this.#state = "head"
     this.#wait(this.#owner.limits.headerTimeoutMs)
   }
@@ -248,7 +259,11 @@ export class Connection {
     if (part !== undefined) {
       part.append(this.#ahead)
       this.#ahead = none
-      return part.bytes
+      const { bytes } = part
+      if (bytes[0] !== carriageReturn || bytes[1] !== lineFeed) return bytes
+      // An empty line whose halves came apart.
+      this.#partHead = undefined
+      this.#ahead = bytes
     }
     // One empty line before a request is passed over (RFC 9112, section 2.2).
     if (this.#ahead[0] === carriageReturn && this.#ahead[1] === lineFeed) this.#consume(2)
@@ -265,6 +280,7 @@ export class Connection {
     const { framing } = head
     this.#last = !head.keepAlive
     this.#unwanted = 0
+    this.#continued = false
     this.#state = "body"
     const receiver = this.#owner.open(head, this.#respond)
     if (receiver === undefined) {
@@ -275,7 +291,10 @@ export class Connection {
     this.#receiver = receiver
     if (framing === 0) return this.#hand(none)
     if (typeof framing === "number" && framing > receiver.maxBodyBytes) return this.#tooLarge()
-    if (head.expectsContinue && this.#ahead.length === 0) this.#write(continueText)
+    if (head.expectsContinue && this.#ahead.length === 0) {
+      this.#continued = true
+      this.#write(continueText)
+    }
     if (framing === "chunked") this.#body = new ChunkedBody(receiver.maxBodyBytes)
     return true
   }
@@ -365,13 +384,13 @@ export class Connection {
     if (state === "lingering" || state === "gone") return
     const head = this.#head
     if (state === "body") this.#passOver(head?.framing ?? 0)
-    if (this.#owner.stopping() || this.#inputEnded) this.#last = true
+    if (this.#owner.stopping() || (this.#inputEnded && this.#ahead.length === 0)) this.#last = true
     const toHead = head?.method === "HEAD" && state !== "idle" && state !== "head"
     const { body } = answer
     if (typeof body !== "string" && head?.old === true) this.#last = true
     const said = this.#last ? "close" : head?.old === true ? "keep-alive" : undefined
     if (typeof body !== "string") return this.#stream(answer, body, said, toHead, head?.old !== true)
-    this.#write(answerText({ ...answer, body }, said, !toHead))
+    this.#write(answerText(answer, body, said, !toHead))
     this.#answered()
   }
 
@@ -421,7 +440,7 @@ export class Connection {
 
   /** The answer is written, as far as the client has taken it. */
   #answered(): void {
-    if (this.#owner.stopping() || this.#inputEnded) this.#last = true
+    if (this.#owner.stopping() || (this.#inputEnded && this.#ahead.length === 0)) this.#last = true
     if (this.#last) return this.#linger()
     if (this.#unwanted > 0) {
       this.#state = "skipping"
@@ -436,7 +455,9 @@ export class Connection {
     const left = typeof framing === "number" ? framing - (body instanceof GrowingBuffer ? body.length : 0) : undefined
     this.#receiver = undefined
     this.#release()
-    if (left === undefined || left > skippedBytes) this.#last = true
+    // Whoever waits for "go on" and is answered instead may leave the body out, or send it (RFC 9110, section 10.1.1).
+    const mayNotCome = this.#head?.expectsContinue === true && !this.#continued
+    if (left === undefined || left > skippedBytes || mayNotCome) this.#last = true
     else this.#unwanted = left
     this.#state = "answering"
   }
@@ -445,6 +466,7 @@ export class Connection {
   #rest(): void {
     this.#state = "idle"
     this.#wait(this.#owner.limits.idleTimeoutMs)
+    if (this.#owner.stopping() && this.#unsent.length === 0 && this.#ahead.length === 0) this.#linger()
   }
 
   #flow(): void {
@@ -460,7 +482,7 @@ export class Connection {
     this.#flow()
     if (this.#unsent.length > 0) return
     this.#wait(lingerMs)
-    this.#transport.end()
+    this.#transport.shutdown()
   }
 
   /** Texts are of single bytes. */

@@ -5,7 +5,7 @@ import * as Answer from "../Answer.ts"
 import type { Receiver, Respond } from "../Exchange.ts"
 import type { RequestHead } from "../RequestHead.ts"
 import { answerText } from "./answerText.ts"
-import { Connection, type Limits, type Owner, type Transport } from "./Connection.ts"
+import { Connection, type Limits, lingerMs, type Owner, type Transport } from "./Connection.ts"
 
 export interface ServerLimits extends Limits {
   /** One more is answered with 503 and closed. */
@@ -24,6 +24,9 @@ export const defaultLimits: ServerLimits = {
   idleTimeoutMs: 75_000
 }
 
+/** Most connections beyond the number that are told so; more are closed without a word. */
+const maxTurnedAway = 1000
+
 /** How often deadlines are looked at, ms: one is at most this late. */
 const lookMs = 250
 
@@ -31,6 +34,8 @@ export class HttpServer implements Owner {
   readonly open: (head: RequestHead, respond: Respond) => Receiver | undefined
   readonly limits: ServerLimits
   readonly #connections = new Set<Connection>()
+  /** Those that were told there is no room, and until when they may read it, ms; the oldest first. */
+  readonly #turnedAway = new Map<Transport, number>()
   readonly #timer: ReturnType<typeof setInterval>
   #now = performance.now()
   #buffered = 0
@@ -59,10 +64,16 @@ export class HttpServer implements Owner {
   /** Undefined: there are too many, and the client was told. */
   accept(transport: Transport): Connection | undefined {
     if (this.#stopping || this.#connections.size >= this.limits.maxConnections) {
+      if (this.#turnedAway.size >= maxTurnedAway) {
+        transport.terminate()
+        return undefined
+      }
+      this.#turnedAway.set(transport, this.#now + lingerMs)
       const reason = this.#stopping ? "Closed" : "Overloaded"
       const message = this.#stopping ? "shutting down" : "too many connections (http.max_connections)"
-      transport.write(answerText({ ...Answer.refuse(reason, message), status: 503 }, "close", true))
-      transport.end()
+      const answer = { ...Answer.refuse(reason, message), status: 503 }
+      transport.write(answerText(answer, answer.body, "close", true))
+      transport.shutdown()
       return undefined
     }
     const connection = new Connection(this, transport)
@@ -81,6 +92,11 @@ export class HttpServer implements Owner {
   look(now: number): void {
     this.#now = now
     for (const connection of this.#connections) connection.expire()
+    for (const [transport, until] of this.#turnedAway) {
+      if (now < until) break
+      this.#turnedAway.delete(transport)
+      transport.terminate()
+    }
   }
 
   /** Resolves once every connection has ended: idle ones now, others behind their answer. */
@@ -97,5 +113,6 @@ export class HttpServer implements Owner {
   kill(): void {
     clearInterval(this.#timer)
     for (const connection of this.#connections) connection.kill()
+    for (const transport of this.#turnedAway.keys()) transport.terminate()
   }
 }

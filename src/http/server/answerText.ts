@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer"
 import { STATUS_CODES } from "node:http"
-import type { Answer, TextAnswer } from "../Answer.ts"
+import type { Answer } from "../Answer.ts"
 
 const ascii = /^\p{ASCII}*$/u
 /** What a header's value may hold: no line break, above all. */
@@ -56,8 +56,8 @@ const headText = ({ headers, status }: Answer, said: Said): string => {
   return statusLine(status) + headersText(headers) + date() + connection
 }
 
-export const answerText = (answer: TextAnswer, said: Said, withBody: boolean): string | Uint8Array => {
-  const { body } = answer
+/** @param body the answer's, a text */
+export const answerText = (answer: Answer, body: string, said: Said, withBody: boolean): string | Uint8Array => {
   const plain = ascii.test(body)
   const length = plain ? body.length : Buffer.byteLength(body)
   const head = `${headText(answer, said)}content-length: ${length}\r\n\r\n`

@@ -6,7 +6,7 @@ import type { RequestHead } from "../RequestHead.ts"
 
 /** Why a request cannot be read; the connection ends with the answer, because where the next one begins is not known. */
 export interface Fault {
-  readonly reason: "BadRequest" | "NotImplemented" | "VersionNotSupported" | "ExpectationFailed"
+  readonly reason: "BadRequest" | "HeadTooLarge" | "NotImplemented" | "VersionNotSupported" | "ExpectationFailed"
   readonly message: string
 }
 
@@ -70,15 +70,30 @@ const digits = /^\d{1,15}$/
 /** Fields of which a second one would leave it open which is meant. */
 const single = new Set(["content-length", "host", "transfer-encoding", "content-type", "authorization", "expect"])
 
+/** Each is compared with all before it. */
+const maxNames = 200
+
 const bad = (message: string): Fault => ({ reason: "BadRequest", message })
 
 /** The path and query a request is for; undefined when it is in no form this server knows. */
 const originForm = (target: string): string | undefined => {
-  if (target.startsWith("/")) return target.includes("#") ? undefined : target
+  if (target.includes("#")) return undefined
+  if (target.startsWith("/")) return target
   const origin = absolute.exec(target)
   if (origin === null) return target === "*" ? target : undefined
   const rest = target.slice(origin[0].length)
   return rest.startsWith("/") ? rest : `/${rest}`
+}
+
+const isPadding = (code: number): boolean => code === 32 || code === 9
+
+/** A field's value. `trim` would take more away than is padding: a no-break space, which makes it another value. */
+const withoutPadding = (text: string): string => {
+  let start = 0
+  let end = text.length
+  while (start < end && isPadding(text.charCodeAt(start))) start++
+  while (start < end && isPadding(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
 }
 
 const framingOf = (length: string | null, coding: string | null, minor: string): Framing | Fault => {
@@ -109,9 +124,10 @@ export const parse = (text: string): Head | Fault => {
     const found = field.exec(text)
     if (found === null) return bad(`header line ${names.length + 1} is malformed`)
     const name = (found[1] ?? "").toLowerCase()
-    const value = (found[2] ?? "").trim()
+    const value = withoutPadding(found[2] ?? "")
     const known = names.indexOf(name)
     if (known < 0) {
+      if (names.length === maxNames) return { reason: "HeadTooLarge", message: `more than ${maxNames} header names` }
       names.push(name)
       values.push(value)
     } else if (single.has(name)) return bad(`more than one ${name} header`)
@@ -134,7 +150,7 @@ export const parse = (text: string): Head | Fault => {
       ?.toLowerCase()
       .split(/[ \t]*,[ \t]*/) ?? []
   const old = minor === "0"
-  const keepAlive = old ? connection.includes("keep-alive") : !connection.includes("close")
+  const keepAlive = !connection.includes("close") && (!old || connection.includes("keep-alive"))
   return new Head(method, path, names, values, framing, {
     expectsContinue: expect !== null && !old,
     keepAlive,

@@ -54,7 +54,7 @@ export class Wire implements Transport {
     this.written += taken
     return taken.length
   }
-  end(): void {
+  shutdown(): void {
     this.over = true
   }
   terminate(): void {
