@@ -7,6 +7,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
+import * as Doctor from "./cli/doctor.ts"
 import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
@@ -14,7 +15,7 @@ import * as Serve from "./cli/serve.ts"
 
 const spillway = Command.make("spillway").pipe(
   Command.withDescription(manifest.description),
-  Command.withSubcommands([Serve.command])
+  Command.withSubcommands([Serve.command, Doctor.command])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>

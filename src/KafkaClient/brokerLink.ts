@@ -87,7 +87,7 @@ const openSocket = ({ host, port, ssl, onConnect }: SocketRequest): net.Socket =
   return socket
 }
 
-const tlsConnectionOptions = (options: TlsOptions): tls.ConnectionOptions => ({
+export const tlsConnectionOptions = (options: TlsOptions): tls.ConnectionOptions => ({
   ...(options.ca === undefined ? {} : { ca: options.ca }),
   ...(options.cert === undefined ? {} : { cert: options.cert }),
   ...(options.key === undefined ? {} : { key: options.key }),
@@ -165,6 +165,14 @@ export class BrokerLink {
       this.drop(undefined)
       throw new Error("the connection was dropped while it was being made")
     }
+  }
+
+  /** With TLS, where the runtime shows the broker's certificate: when it ends, ms since the epoch. */
+  get certificateEndsAt(): number | undefined {
+    const { socket } = this.#connection
+    if (!(socket instanceof tls.TLSSocket)) return undefined
+    const endsAt = Date.parse(socket.getPeerCertificate()?.valid_to ?? "")
+    return Number.isNaN(endsAt) ? undefined : endsAt
   }
 
   /** The newest version of an API that both sides speak, up to `newest`; undefined when there is none. */

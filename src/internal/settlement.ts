@@ -149,7 +149,8 @@ export const makeSettlement = (options: SettlementOptions): Settlement => {
             } else again.push(tried)
           }
         }
-        if (!settled && again.length === 0) {
+        // A pack without records, such as `doctor` sends, is settled by that.
+        if (!settled && again.length === 0 && left.length > 0) {
           return yield* later(message, outageVisibilitySeconds, placeAgain(left, 0), claim)
         }
         if (left.length > 0 && !(yield* placeAgain(left, 0))) return yield* leave

@@ -3,6 +3,7 @@
  * already, so that one mistake is reported once.
  */
 import * as Redacted from "effect/Redacted"
+import { isLoopback } from "../loopback.ts"
 import { clientPath, connectionPath, outputPath, producerPath, s3ClientPath } from "./assemble.ts"
 import type { Report } from "./field.ts"
 import { didYouMean } from "./issue.ts"
@@ -218,9 +219,6 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     }
   }
 }
-
-/** Addresses of this host alone: IPv4 127.0.0.0/8, IPv6 ::1, and the name that stands for them. */
-const isLoopback = (host: string): boolean => /^(127(\.\d{1,3}){3}|\[?::1\]?|localhost)$/i.test(host)
 
 /** What is not diverted is not spooled either, and a topic without a fallback queue is not drained. */
 const spooled = (config: AppConfig, say: Say, good: Good): void => {
