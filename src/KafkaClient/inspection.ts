@@ -31,6 +31,9 @@ export interface Options extends PoolOptions {
 /** No topic has this partition: a Produce request for it is authorised, and then refused. */
 const noPartition = 2 ** 31 - 1
 
+/** Between two questions for a producer id, ms. */
+const againMs = 100
+
 const topicSettings: ReadonlyArray<string> = [
   "cleanup.policy",
   "max.message.bytes",
@@ -184,6 +187,24 @@ const settingsReader = async (options: Options, brokers: ReadonlyArray<string>) 
   }
 }
 
+/** True when the cluster gives a producer id. It has none to give for a moment after its start: that is waited for. */
+const identify = async (pool: BrokerPool, timeoutMs: number, endsAt: number, now: () => number): Promise<boolean> => {
+  for (;;) {
+    const { errorCode } = await pool.askAny(timeoutMs, {
+      apiKey: Protocol.apiKeys.initProducerId,
+      apiName: "InitProducerId",
+      newest: Protocol.newestVersions.initProducerId,
+      body: Protocol.initProducerIdBody(),
+      read: Protocol.readInitProducerId
+    })
+    if (errorCode === 0) return true
+    const error = KafkaErrors.fromCode(errorCode)
+    if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return false
+    if (!error.retryable || now() >= endsAt) throw error
+    await new Promise(resolve => setTimeout(resolve, againMs))
+  }
+}
+
 type Cluster = Extract<ClusterEvidence["cluster"], { _tag: "Seen" }>["value"]
 
 const inspectCluster = async (
@@ -235,25 +256,12 @@ const inspectCluster = async (
       return { topic, partitions: seen(partitions), settings: await settings.ofTopic(topic), write: await write }
     })
     const [link] = reached
-    const identity = pool
-      .askAny(timeoutMs, {
-        apiKey: Protocol.apiKeys.initProducerId,
-        apiName: "InitProducerId",
-        newest: Protocol.newestVersions.initProducerId,
-        body: Protocol.initProducerIdBody(),
-        read: Protocol.readInitProducerId
-      })
-      .then(({ errorCode }) => {
-        if (errorCode === 0) return true
-        const error = KafkaErrors.fromCode(errorCode)
-        if (error.class === "Permanent" || error.reason === "UNSUPPORTED_VERSION") return false
-        throw error
-      })
+    const identity = look(identify(pool, timeoutMs, now() + timeoutMs, now))
     const clock = link === undefined ? unseen("no advertised broker can be reached") : readClock(link, timeoutMs, now)
     return {
       brokers: await Promise.all(brokers),
       topics: await Promise.all(described),
-      idempotence: await look(identity),
+      idempotence: await identity,
       clock: await clock
     }
   } finally {
