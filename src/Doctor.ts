@@ -24,7 +24,7 @@ import {
   seen,
   unseen
 } from "./internal/doctor/evidence.ts"
-import { redriveOf } from "./internal/doctor/queueRules.ts"
+import { fewestReceives, redriveOf } from "./internal/doctor/queueRules.ts"
 import * as KafkaInspection from "./KafkaClient/inspection.ts"
 
 export { diagnose, groupOf, reachedNothing } from "./internal/doctor/diagnose.ts"
@@ -35,8 +35,6 @@ export type { Result, Severity } from "./internal/doctor/result.ts"
 /** How long a probe that came back stays hidden while it is settled, seconds. */
 const probeVisibilitySeconds = 5
 const probeWaitSeconds = 2
-/** A receive counts against a redrive policy: below this nothing is received. */
-const fewestReceives = 100
 
 /** A pack of no records: a retry daemon that gets it deletes it, and counts nothing. */
 const probe = (): {
@@ -137,7 +135,8 @@ const inspectQueue = (
     if (attributes._tag === "Missing" || attributes._tag === "Unseen") return { ...base, attributes, clock, tried: {} }
     const queue = yield* Sqs.make({ queueId, client })
     const redrive = attributes._tag === "Seen" ? redriveOf(attributes.value) : undefined
-    const receives = redrive === undefined || redrive.maxReceiveCount >= fewestReceives
+    // Each receive counts against a redrive policy.
+    const receives = redrive === undefined || (redrive !== "Unreadable" && redrive.maxReceiveCount >= fewestReceives)
     const found = yield* role === "fallback" ? tryFallback(queue, receives) : tryDeadLetters(queue)
     return { ...base, attributes, clock, tried: found }
   })

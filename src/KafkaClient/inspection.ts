@@ -38,6 +38,7 @@ const topicSettings: ReadonlyArray<string> = [
   "cleanup.policy",
   "max.message.bytes",
   "message.timestamp.type",
+  "message.timestamp.after.max.ms",
   "message.timestamp.before.max.ms",
   "message.timestamp.difference.max.ms",
   "min.insync.replicas",
@@ -183,7 +184,7 @@ const settingsReader = async (options: Options, brokers: ReadonlyArray<string>) 
   return {
     ofTopic: (topic: string) => read(ConfigResourceTypes.TOPIC, topic, topicSettings),
     ofBroker: (id: number) => read(ConfigResourceTypes.BROKER, String(id), brokerSettings),
-    close: () => admin.disconnect().catch(() => undefined)
+    close: () => within(requestTimeoutMs, admin.disconnect()).catch(() => undefined)
   }
 }
 

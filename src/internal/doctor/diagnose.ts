@@ -24,7 +24,8 @@ const retentionOf = (queues: ReadonlyArray<QueueEvidence>, client: string, queue
 const topics = ({ clusters, config, queues }: Evidence): ReadonlyArray<Result> =>
   clusters.flatMap(({ cluster, connection }) => {
     if (cluster._tag !== "Seen") return []
-    return cluster.value.topics.flatMap(topic => {
+    const { brokers, clock, topics: described } = cluster.value
+    return described.flatMap(topic => {
       const output = Object.values(config.outputs).find(
         one => one.connection === connection && one.topic === topic.topic
       )
@@ -33,9 +34,10 @@ const topics = ({ clusters, config, queues }: Evidence): ReadonlyArray<Result> =
       const seconds = retry?.enabled === true ? retentionOf(queues, retry.clientName, retry.queueId) : undefined
       return topicRules(topic, {
         bootstrap: config.kafkaConnections[connection]?.brokers[0] ?? "",
-        brokers: cluster.value.brokers,
+        brokers,
         output,
         retry,
+        aheadMs: clock._tag === "Seen" ? -clock.value.skewMs - clock.value.withinMs : undefined,
         queueRetentionMs: seconds === undefined ? undefined : seconds * 1000
       })
     })

@@ -1,10 +1,11 @@
 /**
  * What the fallback queue and its dead-letter queue must be like.
  */
+import * as Either from "effect/Either"
 import type { AppConfig, ProducerConfig } from "../../AppConfig.ts"
 import * as Envelope from "../../Envelope.ts"
-import { sameQueue } from "../config/queue.ts"
 import { formatDuration, formatSize } from "../config/units.ts"
+import * as QueueId from "../queueId.ts"
 import { createdRetentionSeconds } from "../sqsProvision.ts"
 import { maximumBatchBytes } from "../sqsSize.ts"
 import type { QueueEvidence, Settings } from "./evidence.ts"
@@ -12,7 +13,7 @@ import { judgeClock } from "./kafkaRules.ts"
 import { type Result, Results } from "./result.ts"
 
 /** Fewer receives than this can be used up by outages and hand-backs alone. */
-const fewestReceives = 100
+export const fewestReceives = 100
 const enoughReceives = 1000
 /** A shorter retention is no fallback: a weekend without the service loses records. */
 const shortestRetentionSeconds = 86_400
@@ -32,16 +33,17 @@ interface Redrive {
   readonly maxReceiveCount: number
 }
 
-export const redriveOf = ({ RedrivePolicy }: Settings): Redrive | undefined => {
+/** Undefined: SQS moves nothing by itself. `Unreadable` is what SQS itself never writes. */
+export const redriveOf = ({ RedrivePolicy }: Settings): Redrive | "Unreadable" | undefined => {
   if (RedrivePolicy === undefined || RedrivePolicy === "") return undefined
   try {
     const policy: unknown = JSON.parse(RedrivePolicy)
-    if (typeof policy !== "object" || policy === null) return undefined
+    if (typeof policy !== "object" || policy === null) return "Unreadable"
     const target = "deadLetterTargetArn" in policy ? String(policy.deadLetterTargetArn) : ""
     const maxReceiveCount = "maxReceiveCount" in policy ? Number(policy.maxReceiveCount) : Number.NaN
-    return { target, maxReceiveCount }
+    return Number.isInteger(maxReceiveCount) && target !== "" ? { target, maxReceiveCount } : "Unreadable"
   } catch {
-    return undefined
+    return "Unreadable"
   }
 }
 
@@ -96,7 +98,10 @@ export const queueRules = (
 
 /** Once for each client: its queues share SQS's clock. */
 const clockRule = (results: Results, evidence: QueueEvidence, all: ReadonlyArray<QueueEvidence>): void => {
-  const same = all.filter(({ attributes, client }) => client === evidence.client && (attributes._tag === "Seen" || attributes._tag === "Denied"))
+  const same = all.filter(
+    ({ attributes, client }) =>
+      client === evidence.client && (attributes._tag === "Seen" || attributes._tag === "Denied")
+  )
   if ((same.find(({ clock }) => clock._tag === "Seen") ?? same[0]) !== evidence) return
   const reading = results.value(evidence.clock, ["aws-clock"], "SQS's clock")
   if (reading !== undefined) judgeClock(results, "aws-clock", reading, "SQS's")
@@ -155,15 +160,20 @@ const redrive = (
 ): void => {
   const policy = redriveOf(settings)
   if (policy === undefined) return results.ok("max-receive-count", "no redrive policy")
+  if (policy === "Unreadable") {
+    const why = `its RedrivePolicy is ${settings.RedrivePolicy}`
+    return results.unchecked("max-receive-count", `could not check when SQS moves messages because ${why}`)
+  }
   const { maxReceiveCount, target } = policy
   const what = `its redrive policy moves messages away after ${maxReceiveCount} receives`
   const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: target, maxReceiveCount: enoughReceives })
   const fix = set(evidence, { RedrivePolicy })
-  if (!(maxReceiveCount >= fewestReceives)) results.error("max-receive-count", what, fix)
+  if (maxReceiveCount < fewestReceives) results.error("max-receive-count", what, fix)
   else if (maxReceiveCount < enoughReceives) results.warning("max-receive-count", what, fix)
   else results.ok("max-receive-count", what)
   const meant = users.flatMap(({ retry }) => (retry.enabled ? [retry.deadLetterQueueId] : []))
-  if (meant.some(id => sameQueue(id, target) || id.split(/[/:]/).at(-1) === target.split(":").at(-1))) {
+  const name = target.split(":").at(-1)
+  if (meant.some(id => Either.getOrUndefined(QueueId.parse(id))?.name === name)) {
     return results.ok("redrive-target", "its redrive policy leads to the dead-letter queue of the configuration")
   }
   const elsewhere = `its redrive policy leads to ${target}, dead letters go to ${[...new Set(meant)].join(", ")}`

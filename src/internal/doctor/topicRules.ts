@@ -17,6 +17,8 @@ export interface TopicSurroundings {
   readonly retry: RetryConfig | undefined
   /** How long a record may wait in the fallback queue before it must be stored anew, ms; undefined: it has none. */
   readonly queueRetentionMs: number | undefined
+  /** How far this host's clock is ahead of Kafka's, ms; undefined: not known. */
+  readonly aheadMs: number | undefined
 }
 
 const alter = ({ bootstrap, output }: TopicSurroundings, config: string): string =>
@@ -169,6 +171,11 @@ const ages = (results: Results, settings: Settings, around: TopicSurroundings): 
     const fix = alter(around, "message.timestamp.type=CreateTime")
     results.info("timestamp-type", "message.timestamp.type is LogAppendTime", fix)
   } else results.ok("timestamp-type", "records keep their own time")
+  const future = numberIn(settings, "message.timestamp.after.max.ms")
+  if (!appends && future !== undefined && around.aheadMs !== undefined && around.aheadMs > future) {
+    const what = `message.timestamp.after.max.ms is ${formatDuration(future)}, and this host's clock is ${formatDuration(Math.round(around.aheadMs))} ahead: every record is refused`
+    results.error("timestamp-bounds", what, "keep both clocks in step with NTP")
+  }
   // Appended at the time of the replay, a record is new.
   if (appends || retry?.enabled !== true || queueRetentionMs === undefined) return
   // Even without any further outage a record may be so old when its last attempt comes.
