@@ -85,6 +85,25 @@ describe("the command line", () => {
   })
 })
 
+describe("doctor without anything to look at", () => {
+  it("says that nothing could be reached, with 69, and why", async () => {
+    const { code, stderr, stdout } = await run("doctor", "--config", nowhere)
+    assert.equal(code, 69, stderr)
+    assert.match(stdout, /^ {2}error connection default: .*127\.0\.0\.1:1.* \[kafka-reachable\]$/m)
+    assert.match(stdout, /^ {2}error queue parked: .* \[queue-reachable\]$/m)
+    assert.match(stdout, /^Nothing of what the configuration names could be reached\.$/m)
+  })
+
+  it("writes one JSON document, and nothing beside it", async () => {
+    const { code, stderr, stdout } = await run("doctor", "--json", "--config", nowhere)
+    assert.equal(code, 69)
+    assert.equal(stderr, "")
+    const { findings, reached } = JSON.parse(stdout)
+    assert.equal(reached, false)
+    assert.equal(findings[0].code, "kafka-reachable")
+  })
+})
+
 describe("the service without anything to connect to", () => {
   it("listens at once, passes over a bare --, and ends with an account and 0", async () => {
     const service = await start(["--", "--config", nowhere])
