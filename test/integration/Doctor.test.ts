@@ -1,5 +1,7 @@
 import assert from "node:assert/strict"
+import { writeFileSync } from "node:fs"
 import { createServer, type Server } from "node:http"
+import { join } from "node:path"
 import { after, before, describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -8,27 +10,37 @@ import * as AppConfig from "../../src/AppConfig.ts"
 import * as Doctor from "../../src/Doctor.ts"
 import { SqsProxy } from "../../src/testing/SqsProxy.ts"
 import * as Fauxqs from "../support/Fauxqs.ts"
+import { deleteDirectory, temporaryDirectory } from "../support/Guard.ts"
 import * as Kafka from "../support/Kafka.ts"
+import { RunningService } from "../support/RunningService.ts"
 
 const days = (count: number) => String(count * 86_400)
 const daysMs = (count: number) => String(count * 86_400_000)
 
-/** SQS whose clock is ten minutes ahead. */
-const startShifted = async (upstream: string): Promise<{ readonly endpoint: string; readonly server: Server }> => {
+/** In front of SQS and S3: a clock ten minutes ahead, or an S3 that denies whatever begins so. */
+const startFront = async (
+  upstream: string,
+  { aheadMs = 0, denies = () => false }: { readonly aheadMs?: number; readonly denies?: (call: string) => boolean }
+): Promise<{ readonly endpoint: string; readonly server: Server }> => {
   const server = createServer((request, response) => {
     const forward = async () => {
+      const { method = "GET", url = "/" } = request
+      const date = new Date(Date.now() + aheadMs).toUTCString()
+      if (denies(`${method} ${url}`)) {
+        response.writeHead(403, { "content-type": "application/xml", date })
+        response.end("<Error><Code>AccessDenied</Code><Message>not by you</Message></Error>")
+        return
+      }
       const chunks: Array<Buffer> = []
       for await (const chunk of request) chunks.push(Buffer.from(chunk))
-      const headers = {
-        "content-type": "application/x-amz-json-1.0",
-        "x-amz-target": String(request.headers["x-amz-target"])
-      }
-      const answer = await fetch(upstream, { method: "POST", headers, body: new Uint8Array(Buffer.concat(chunks)) })
+      const kept = Object.entries(request.headers).filter(([name]) => /^(content-type|x-amz)/.test(name))
+      const headers = Object.fromEntries(kept.map(([name, value]) => [name, String(value)]))
+      const body = chunks.length === 0 ? null : new Uint8Array(Buffer.concat(chunks))
+      const answer = await fetch(`${upstream}${url}`, { method, headers, body })
       const text = await answer.text()
-      response.writeHead(answer.status, {
-        "content-type": "application/x-amz-json-1.0",
-        date: new Date(Date.now() + 600_000).toUTCString()
-      })
+      const type = answer.headers.get("content-type") ?? "application/xml"
+      const etag = answer.headers.get("etag")
+      response.writeHead(answer.status, { "content-type": type, date, ...(etag === null ? {} : { etag }) })
       response.end(text)
     }
     forward().catch(() => response.destroy())
@@ -45,7 +57,9 @@ const startShifted = async (upstream: string): Promise<{ readonly endpoint: stri
 let kafka: Kafka.KafkaCluster
 let aws: Fauxqs.Fauxqs
 let proxy: SqsProxy
-let shifted: Awaited<ReturnType<typeof startShifted>>
+let shifted: Awaited<ReturnType<typeof startFront>>
+let denying: Awaited<ReturnType<typeof startFront>>
+const directory = temporaryDirectory("doctor")
 
 const alice = { mechanism: "PLAIN", username: "alice", password: "secret" } as const
 
@@ -87,7 +101,11 @@ before(async () => {
     }),
     Fauxqs.start({ persistent: false })
   ])
-  ;[proxy, shifted] = await Promise.all([SqsProxy.start({ upstream: aws.endpoint }), startShifted(aws.endpoint)])
+  ;[proxy, shifted, denying] = await Promise.all([
+    SqsProxy.start({ upstream: aws.endpoint }),
+    startFront(aws.endpoint, { aheadMs: 600_000 }),
+    startFront(aws.endpoint, { denies: call => /^DELETE|lifecycle|absent/.test(call) })
+  ])
   const topics: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     right: {},
     "too-strict": { "min.insync.replicas": "2" },
@@ -129,13 +147,15 @@ before(async () => {
     createQueue(`${name}-dlq`)
     createQueue(name)
   }
-  await Promise.all([createBucket("claims", 30), createBucket("short", 7)])
+  await Promise.all([createBucket("claims", 30), createBucket("short", 7), createBucket("denied", 30)])
   await proxy.set({ _tag: "Deny" }, ["SendMessageBatch"])
 })
 
 after(async () => {
-  await Promise.all([kafka?.stop(), proxy?.stop(), new Promise(resolve => shifted?.server.close(resolve))])
+  for (const front of [shifted, denying]) front?.server.close()
+  await Promise.all([kafka?.stop(), proxy?.stop()])
   await aws?.stop()
+  deleteDirectory(directory)
 })
 
 interface Entry {
@@ -144,7 +164,7 @@ interface Entry {
   readonly retry?: string
 }
 
-const configuration = (entries: ReadonlyArray<Entry>): AppConfig.AppConfig => {
+const configuration = (entries: ReadonlyArray<Entry>): string => {
   const client = (endpoint: string) =>
     `{ region: us-east-1, endpoint: "${endpoint}", access_key_id: local, secret_access_key: local }`
   const outputs = entries.map(
@@ -156,7 +176,7 @@ const configuration = (entries: ReadonlyArray<Entry>): AppConfig.AppConfig => {
       return `    ${topic}: { output: ${topic}, retry: { ${retry}${check} } }`
     }
   )
-  const text = `
+  return `
 kafka:
   connection:
     default: { brokers: "${kafka.bootstrap.join(",")}" }
@@ -168,20 +188,19 @@ cloud:
         default: ${client(aws.endpoint)}
         denying: ${client(proxy.endpoint)}
         shifted: ${client(shifted.endpoint)}
-    s3: { clients: { default: ${client(aws.endpoint)} } }
+    s3: { clients: { default: ${client(aws.endpoint)}, denying: ${client(denying.endpoint)} } }
 stream:
   output:
 ${outputs.join("\n")}
   producer:
 ${producers.join("\n")}
 `
-  const parsed = AppConfig.parse([{ file: "doctor.yaml", text }], {})
-  if (Either.isLeft(parsed)) throw parsed.left
-  return parsed.right
 }
 
 const found = async (entries: ReadonlyArray<Entry>) => {
-  const evidence = await Effect.runPromise(Doctor.examine(configuration(entries)))
+  const parsed = AppConfig.parse([{ file: "doctor.yaml", text: configuration(entries) }], {})
+  if (Either.isLeft(parsed)) throw parsed.left
+  const evidence = await Effect.runPromise(Doctor.examine(parsed.right))
   return Doctor.diagnose(evidence)
     .filter(({ severity }) => severity !== "ok")
     .map(({ code, severity, subject }) => `${severity} ${code}: ${subject}`)
@@ -255,6 +274,33 @@ describe("doctor on real servers", () => {
     assert.deepEqual(await wrong("queue_id: parked, claim_check: { bucket: none, prefix: large }"), [
       "error bucket-exists: bucket none"
     ])
+    assert.deepEqual(
+      await wrong("queue_id: parked, claim_check: { bucket: denied, prefix: large, client_name: denying }"),
+      [
+        // Deleting and aborting.
+        "error bucket-access: bucket denied",
+        "error bucket-access: bucket denied",
+        "unchecked bucket-expiry: bucket denied",
+        "unchecked bucket-orphans: bucket denied",
+        "warning bucket-access: bucket denied"
+      ]
+    )
+  })
+
+  it("ends with 0 and 1, as a command", async () => {
+    const run = (name: string, entries: ReadonlyArray<Entry>) => {
+      const file = join(directory, name)
+      writeFileSync(file, configuration(entries))
+      return new RunningService(["doctor", "--config", file]).ended
+    }
+    const [right, wrong] = await Promise.all([
+      run("right.yaml", [{ topic: "right" }]),
+      run("wrong.yaml", [{ topic: "compacted" }])
+    ])
+    assert.equal(right.code, 0, right.stderr)
+    assert.match(right.stdout, /^0 errors, 1 warning, 0 unchecked, 0 for information, \d+ ok$/m)
+    assert.equal(wrong.code, 1, wrong.stderr)
+    assert.match(wrong.stdout, /^ {2}error topic compacted: cleanup\.policy is compact \[cleanup-policy\]$/m)
   })
 
   it("says what is denied, and what it could therefore not look at", async () => {
