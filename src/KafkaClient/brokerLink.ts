@@ -87,7 +87,7 @@ const openSocket = ({ host, port, ssl, onConnect }: SocketRequest): net.Socket =
   return socket
 }
 
-export const tlsConnectionOptions = (options: TlsOptions): tls.ConnectionOptions => ({
+const tlsConnectionOptions = (options: TlsOptions): tls.ConnectionOptions => ({
   ...(options.ca === undefined ? {} : { ca: options.ca }),
   ...(options.cert === undefined ? {} : { cert: options.cert }),
   ...(options.key === undefined ? {} : { key: options.key }),

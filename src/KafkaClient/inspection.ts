@@ -1,11 +1,11 @@
 /**
- * Looks at a cluster for `doctor`, through the connections that records use, and kafkajs's admin for settings. Nothing is
- * written and nothing created: topics are asked for by name only.
+ * Looks at a cluster for `doctor`, through the connections that records use, and through each by itself: kafkajs's admin
+ * asks one broker for everything, which may be the one that is down. Nothing is written and nothing created.
  */
-import { ConfigResourceTypes, Kafka, logLevel, type SASLOptions } from "kafkajs"
 import { BatchBuilder, idHeaderPrefix } from "../internal/batchBuilder.ts"
 import { writeChecksum } from "../internal/batchLayout.ts"
 import { BufferPool } from "../internal/bufferPool.ts"
+import * as Configs from "../internal/doctor/describeConfigs.ts"
 import type {
   BrokerEvidence,
   ClockReading,
@@ -19,7 +19,7 @@ import * as Quorum from "../internal/doctor/quorum.ts"
 import * as KafkaErrors from "../internal/kafkaErrors.ts"
 import * as Protocol from "../internal/kafkaProtocol.ts"
 import { KafkaError } from "../KafkaClient.ts"
-import { type BrokerLink, type SaslOptions, tlsConnectionOptions } from "./brokerLink.ts"
+import type { BrokerLink } from "./brokerLink.ts"
 import { BrokerPool, type PoolOptions } from "./brokerPool.ts"
 
 export interface Options extends PoolOptions {
@@ -30,6 +30,8 @@ export interface Options extends PoolOptions {
 
 /** No topic has this partition: a Produce request for it is authorised, and then refused. */
 const noPartition = 2 ** 31 - 1
+
+const nobody = unseen("no advertised broker can be reached")
 
 /** Between two questions for a producer id, ms. */
 const againMs = 100
@@ -53,9 +55,8 @@ const errorOf = (cause: unknown): KafkaError =>
 const lookOf = (cause: unknown): Look<never> => {
   const error = errorOf(cause)
   const text = `${error.message} (${error.reason})`
-  const type = typeof cause === "object" && cause !== null && "type" in cause ? String(cause.type) : error.reason
-  if (/AUTHORIZATION_FAILED|AUTHENTICATION_FAILED/.test(`${type} ${error.reason}`)) return denied(text)
-  return /UNKNOWN_TOPIC/.test(type) ? missing : unseen(text)
+  if (/AUTHORIZATION_FAILED|AUTHENTICATION_FAILED/.test(error.reason)) return denied(text)
+  return error.reason === "UNKNOWN_TOPIC_OR_PARTITION" ? missing : unseen(text)
 }
 
 const look = <A>(find: Promise<A>): Promise<Look<A>> => find.then(seen, lookOf)
@@ -130,61 +131,32 @@ const readClock = async (link: BrokerLink, timeoutMs: number, now: () => number)
       Protocol.frame(apiKey, apiVersion, correlationId, link.clientId, Quorum.body())
     )
     const to = now()
-    const theirs = Quorum.controllerTime(payload)
-    if (theirs === undefined) return denied("Describe on the cluster is needed for it")
-    return seen({ skewMs: theirs - (from + to) / 2, withinMs: (to - from) / 2 })
+    const { errorCode, time } = Quorum.read(payload)
+    if (errorCode !== 0) return lookOf(KafkaErrors.fromCode(errorCode))
+    if (time === undefined) return unseen("the controller's answer does not tell it")
+    return seen({ skewMs: time - (from + to) / 2, withinMs: (to - from) / 2 })
   } catch (cause) {
     return lookOf(cause)
   }
 }
 
-/** The same; kafkajs's type wants each mechanism by itself. */
-const saslOf = (sasl: SaslOptions): SASLOptions => {
-  switch (sasl.mechanism) {
-    case "oauthbearer":
-      return sasl
-    case "plain":
-      return { ...sasl, mechanism: "plain" }
-    case "scram-sha-256":
-      return { ...sasl, mechanism: "scram-sha-256" }
-    case "scram-sha-512":
-      return { ...sasl, mechanism: "scram-sha-512" }
-  }
-}
-
-/** Settings of brokers and topics; each asked for by itself, so that one refusal hides no other. */
-const settingsReader = async (options: Options, brokers: ReadonlyArray<string>) => {
-  const { clientId, connectionTimeoutMs, requestTimeoutMs, sasl, tls } = options
-  const kafka = new Kafka({
-    clientId,
-    brokers: [...brokers],
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: connectionTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500 },
-    ...(tls === undefined ? {} : { ssl: tlsConnectionOptions(tls) }),
-    ...(sasl === undefined ? {} : { sasl: saslOf(sasl) })
-  })
-  const admin = kafka.admin()
-  const connected = look(within(requestTimeoutMs * 2, admin.connect()))
-  const read = async (
-    type: ConfigResourceTypes,
-    name: string,
-    names: ReadonlyArray<string>
-  ): Promise<Look<Settings>> => {
-    const found = await connected
-    if (found._tag !== "Seen") return found
-    const resources = [{ type, name, configNames: [...names] }]
-    const answer = admin.describeConfigs({ resources, includeSynonyms: false }).then(({ resources: [resource] }) => {
-      const entries = (resource?.configEntries ?? []).map(entry => [entry.configName, entry.configValue] as const)
-      return Object.fromEntries(entries.filter(([, value]) => value !== null))
-    })
-    return look(within(requestTimeoutMs * 2, answer))
-  }
-  return {
-    ofTopic: (topic: string) => read(ConfigResourceTypes.TOPIC, topic, topicSettings),
-    ofBroker: (id: number) => read(ConfigResourceTypes.BROKER, String(id), brokerSettings),
-    close: () => within(requestTimeoutMs, admin.disconnect()).catch(() => undefined)
+const readSettings = async (
+  link: BrokerLink,
+  type: number,
+  name: string,
+  names: ReadonlyArray<string>,
+  timeoutMs: number
+): Promise<Look<Settings>> => {
+  const { apiKey, apiName, version: apiVersion } = Configs.describeConfigs
+  if (link.version(apiKey, apiVersion) !== apiVersion) return unseen("only Kafka 1.1 and later tell their settings")
+  try {
+    const payload = await call(link, { apiKey, apiName, apiVersion }, timeoutMs, correlationId =>
+      Protocol.frame(apiKey, apiVersion, correlationId, link.clientId, Configs.body(type, name, names))
+    )
+    const { errorCode, settings } = Configs.read(payload)
+    return errorCode === 0 ? seen(settings) : lookOf(KafkaErrors.fromCode(errorCode))
+  } catch (cause) {
+    return lookOf(cause)
   }
 }
 
@@ -206,68 +178,67 @@ const identify = async (pool: BrokerPool, timeoutMs: number, endsAt: number, now
   }
 }
 
+const inspectBroker = async (
+  id: number,
+  address: string,
+  look: Look<BrokerLink>,
+  timeoutMs: number
+): Promise<BrokerEvidence> => {
+  if (look._tag !== "Seen") return { id, address, link: look, settings: unseen("it cannot be connected to") }
+  const link = look.value
+  const { apiKeys, newestVersions } = Protocol
+  const versions = {
+    produce: link.version(apiKeys.produce, newestVersions.produce),
+    metadata: link.version(apiKeys.metadata, newestVersions.metadata),
+    initProducerId: link.version(apiKeys.initProducerId, newestVersions.initProducerId)
+  }
+  const settings = await readSettings(link, Configs.resourceTypes.broker, `${id}`, brokerSettings, timeoutMs)
+  return { id, address, link: seen({ versions, certificateEndsAt: link.certificateEndsAt }), settings }
+}
+
+const inspectTopic = async (
+  { errorCode, partitions: described, topic }: Protocol.ClusterAnswer["topics"][number],
+  link: BrokerLink | undefined,
+  timeoutMs: number
+): Promise<TopicEvidence> => {
+  const partitions = errorCode === 0 ? seen(described) : lookOf(KafkaErrors.fromCode(errorCode))
+  if (link === undefined || errorCode !== 0) return { topic, partitions, settings: nobody, write: nobody }
+  const [settings, write] = await Promise.all([
+    readSettings(link, Configs.resourceTypes.topic, topic, topicSettings, timeoutMs),
+    tryWrite(link, topic, timeoutMs)
+  ])
+  return { topic, partitions, settings, write }
+}
+
 type Cluster = Extract<ClusterEvidence["cluster"], { _tag: "Seen" }>["value"]
 
 const inspectCluster = async (
-  options: Options,
+  { now, requestTimeoutMs: timeoutMs, topics }: Options,
   pool: BrokerPool,
   connect: (address: string) => Promise<BrokerLink>
 ): Promise<Cluster> => {
-  const { now, requestTimeoutMs: timeoutMs, topics } = options
-  const ask = (names: ReadonlyArray<string>) =>
-    pool.askAny(timeoutMs, {
-      apiKey: Protocol.apiKeys.metadata,
-      apiName: "Metadata",
-      newest: Protocol.newestVersions.metadata,
-      body: Protocol.metadataBody(names),
-      read: Protocol.readMetadata
-    })
-  const answer = await ask(topics)
+  const answer = await pool.askAny(timeoutMs, {
+    apiKey: Protocol.apiKeys.metadata,
+    apiName: "Metadata",
+    newest: Protocol.newestVersions.metadata,
+    body: Protocol.metadataBody(topics),
+    read: Protocol.readMetadata
+  })
   pool.learn(answer.brokers)
-  const addressOf = ({ host, port }: (typeof answer.brokers)[number]) => `${host}:${port}`
   const links = await Promise.all(
-    answer.brokers.map(async broker => ({ broker, link: await look(connect(addressOf(broker))) }))
-  )
-  const reached = links.flatMap(({ link }) => (link._tag === "Seen" ? [link.value] : []))
-  const settings = await settingsReader(
-    options,
-    reached.map(({ address }) => address)
-  )
-  try {
-    const brokers = links.map(async ({ broker, link }): Promise<BrokerEvidence> => {
-      const base = { id: broker.id, address: addressOf(broker) }
-      if (link._tag !== "Seen") return { ...base, link, settings: unseen("it cannot be connected to") }
-      const { apiKeys, newestVersions } = Protocol
-      const versions = {
-        produce: link.value.version(apiKeys.produce, newestVersions.produce),
-        metadata: link.value.version(apiKeys.metadata, newestVersions.metadata),
-        initProducerId: link.value.version(apiKeys.initProducerId, newestVersions.initProducerId)
-      }
-      const { certificateEndsAt } = link.value
-      return { ...base, link: seen({ versions, certificateEndsAt }), settings: await settings.ofBroker(broker.id) }
+    answer.brokers.map(async ({ host, id, port }) => {
+      const address = `${host}:${port}`
+      return { id, address, look: await look(connect(address)) }
     })
-    const described = answer.topics.map(async ({ errorCode, partitions, topic }): Promise<TopicEvidence> => {
-      const nothing = unseen("the topic cannot be seen")
-      if (errorCode !== 0) {
-        return { topic, partitions: lookOf(KafkaErrors.fromCode(errorCode)), settings: nothing, write: nothing }
-      }
-      const [link] = reached
-      const write =
-        link === undefined ? unseen("no advertised broker can be reached") : tryWrite(link, topic, timeoutMs)
-      return { topic, partitions: seen(partitions), settings: await settings.ofTopic(topic), write: await write }
-    })
-    const [link] = reached
-    const identity = look(identify(pool, timeoutMs, now() + timeoutMs, now))
-    const clock = link === undefined ? unseen("no advertised broker can be reached") : readClock(link, timeoutMs, now)
-    return {
-      brokers: await Promise.all(brokers),
-      topics: await Promise.all(described),
-      idempotence: await identity,
-      clock: await clock
-    }
-  } finally {
-    await settings.close()
-  }
+  )
+  const [link] = links.flatMap(({ look }) => (look._tag === "Seen" ? [look.value] : []))
+  const [brokers, described, idempotence, clock] = await Promise.all([
+    Promise.all(links.map(({ address, id, look }) => inspectBroker(id, address, look, timeoutMs))),
+    Promise.all(answer.topics.map(topic => inspectTopic(topic, link, timeoutMs))),
+    look(identify(pool, timeoutMs, now() + timeoutMs, now)),
+    link === undefined ? nobody : readClock(link, timeoutMs, now)
+  ])
+  return { brokers, topics: described, idempotence, clock }
 }
 
 /** Everything there is to see of one connection's cluster. Never rejects. */
@@ -286,9 +257,7 @@ export const inspect = async (connection: string, options: Options): Promise<Clu
     )
     const [first] = seeds
     const reached = seeds.some(({ link }) => link._tag === "Seen")
-    if (!reached) {
-      return { connection, seeds, cluster: failureOf(first?.link) }
-    }
+    if (!reached) return { connection, seeds, cluster: failureOf(first?.link) }
     return { connection, seeds, cluster: await look(inspectCluster(options, pool, connect)) }
   } finally {
     pool.close()

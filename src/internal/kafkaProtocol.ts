@@ -11,7 +11,7 @@ export const apiKeys = { produce: 0, metadata: 3, initProducerId: 22 } as const
 export const newestVersions = { produce: 8, metadata: 6, initProducerId: 1 } as const
 
 /** Big-endian reader that throws `RangeError` past the end (a broken answer, not a normal case). */
-class Reader {
+export class Reader {
   readonly #view: DataView
   readonly #bytes: Uint8Array
   #at = 0
@@ -43,9 +43,9 @@ class Reader {
   }
 }
 
-const stringSize = (text: string | null): number => 2 + (text === null ? 0 : Buffer.byteLength(text))
+export const stringSize = (text: string | null): number => 2 + (text === null ? 0 : Buffer.byteLength(text))
 
-const writeString = (buffer: Buffer, position: number, text: string | null): number => {
+export const writeString = (buffer: Buffer, position: number, text: string | null): number => {
   if (text === null) return buffer.writeInt16BE(-1, position)
   const length = buffer.write(text, position + 2, "utf8")
   buffer.writeInt16BE(length, position)

@@ -124,6 +124,10 @@ export const catalogue = {
   ),
   "bucket-versions": check("claim check", "Removed objects stay as noncurrent versions, and are paid for."),
   fallback: check("configuration", "Without a fallback queue records fail while Kafka is away; the callers are told."),
+  "visibility-timeout": check(
+    "configuration",
+    "A message that is not held in time is received again while its records are on their way: they are sent twice."
+  ),
   "deadline-margins": check(
     "configuration",
     "A shutdown must end within its budget, or what it could not park is lost to its callers."

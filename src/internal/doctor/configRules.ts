@@ -18,6 +18,7 @@ const ofContainer: ReadonlySet<string> = new Set(["overlay", "aufs"])
 
 export const configRules = (config: AppConfig, disk: Look<DiskEvidence> | undefined): ReadonlyArray<Result> => [
   ...fallbacks(config),
+  ...visibility(config),
   ...deadlines(config),
   ...(config.spool === undefined || disk === undefined ? [] : spool(config.spool.path, config.spool.maxBytes, disk))
 ]
@@ -27,6 +28,21 @@ const fallbacks = (config: AppConfig): ReadonlyArray<Result> =>
     const results = new Results(`producer ${name}`)
     if (retry.enabled) results.ok("fallback", `diverts to ${retry.queueId}`)
     else results.warning("fallback", "retry is off", `set stream.producer.${name}.retry.enabled: true and queue_id`)
+    return results.list
+  })
+
+/** See `hold` in `internal/visibility`. */
+const visibility = (config: AppConfig): ReadonlyArray<Result> =>
+  Object.values(config.producers).flatMap(({ name, retry }) => {
+    const client = config.sqsClients[retry.clientName]
+    if (!retry.enabled || client === undefined) return []
+    const results = new Results(`producer ${name}`)
+    const half = retry.visibilityTimeoutMs / 2
+    const request = formatDuration(client.requestTimeoutMs)
+    const what = `visibility_timeout is ${formatDuration(retry.visibilityTimeoutMs)}, prolonged after half of it by a call that may take ${request}`
+    const fix = `raise stream.producer.${name}.retry.visibility_timeout, or lower request_timeout of the SQS client ${client.name}`
+    if (half <= client.requestTimeoutMs) results.warning("visibility-timeout", what, fix)
+    else results.ok("visibility-timeout", what)
     return results.list
   })
 

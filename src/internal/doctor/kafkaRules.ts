@@ -45,36 +45,48 @@ const transport = (results: Results, connection: KafkaConnectionConfig, addresse
   }
 }
 
+const certificate = (results: Results, who: string, endsAt: number | undefined, now: number): void => {
+  if (endsAt === undefined) {
+    return results.unchecked("certificate", `could not check the certificate of ${who} because it is not shown`)
+  }
+  const date = new Date(endsAt).toISOString().slice(0, 10)
+  const what = `the certificate of ${who} ${endsAt <= now ? "ended" : "ends"} on ${date}`
+  if (endsAt <= now) results.error("certificate", what, "renew it")
+  else if (endsAt - now < certificateNoticeMs) results.warning("certificate", what, "renew it")
+  else results.ok("certificate", what)
+}
+
+interface BrokerSurroundings {
+  readonly now: number
+  readonly tls: boolean
+  /** Bytes of the largest record or batch. */
+  readonly largest: number
+}
+
 const broker = (
   results: Results,
   { address, id, link, settings }: BrokerEvidence,
-  now: number,
-  largest: number
+  { largest, now, tls }: BrokerSurroundings
 ): void => {
   const who = `broker ${id} (${address})`
   if (link._tag !== "Seen") {
     const why = link._tag === "Missing" ? "it is not there" : link.message
     const fix = "make that address reachable from here, or correct advertised.listeners of the broker"
-    results.error("advertised-broker", `${who} is advertised and cannot be connected to: ${why}`, fix)
-  } else {
-    results.ok("advertised-broker", `${who} answers`)
-    const { certificateEndsAt, versions } = link.value
-    const lacking = Object.entries(versions).flatMap(([name, version]) => (version === undefined ? [name] : []))
-    const spoken = `Produce v${versions.produce}, Metadata v${versions.metadata}, InitProducerId v${versions.initProducerId}`
-    if (lacking.length === 0) results.ok("broker-version", `${who} speaks ${spoken}`)
-    else if (versions.produce === undefined || versions.metadata === undefined) {
-      const what = `${who} speaks no version of ${lacking.join(", ")} that Spillway does`
-      results.error("broker-version", what, "use Kafka 0.11 or later")
-    }
-    if (certificateEndsAt !== undefined) {
-      const date = new Date(certificateEndsAt).toISOString().slice(0, 10)
-      const what = `the certificate of ${who} ${certificateEndsAt <= now ? "ended" : "ends"} on ${date}`
-      if (certificateEndsAt <= now) results.error("certificate", what, "renew it")
-      else if (certificateEndsAt - now < certificateNoticeMs) results.warning("certificate", what, "renew it")
-      else results.ok("certificate", what)
-    }
+    return results.error("advertised-broker", `${who} is advertised and cannot be connected to: ${why}`, fix)
   }
-  const known = results.value(settings, ["request-size"], `socket.request.max.bytes of ${who}`, describeHint)
+  results.ok("advertised-broker", `${who} answers`)
+  const { certificateEndsAt, versions } = link.value
+  const { initProducerId, metadata, produce } = versions
+  if (produce === undefined || metadata === undefined) {
+    const what = `${who} speaks no version of ${produce === undefined ? "Produce" : "Metadata"} that Spillway does`
+    results.error("broker-version", what, "use Kafka 0.11 or later")
+  } else {
+    const identity = initProducerId === undefined ? "no InitProducerId" : `InitProducerId v${initProducerId}`
+    results.ok("broker-version", `${who} speaks Produce v${produce}, Metadata v${metadata}, ${identity}`)
+  }
+  if (tls) certificate(results, who, certificateEndsAt, now)
+  const names = `socket.request.max.bytes and auto.create.topics.enable of ${who}`
+  const known = results.value(settings, ["request-size"], names, describeHint)
   const limit = Number(known?.["socket.request.max.bytes"])
   if (!Number.isFinite(limit)) return
   const needed = largest + requestOverheadBytes
@@ -125,7 +137,7 @@ export const kafkaRules = (evidence: ClusterEvidence, config: AppConfig, now: nu
   }
   const outputs = Object.values(config.outputs).filter(output => output.connection === evidence.connection)
   const largest = Math.max(0, ...outputs.map(output => Math.max(output.maxRecordBytes, output.batchBytes)))
-  for (const one of brokers) broker(results, one, now, largest)
+  for (const one of brokers) broker(results, one, { now, tls: connection?.tls !== undefined, largest })
   if (connection?.idempotent === true) {
     const given = results.value(idempotence, ["idempotence"], "idempotent producing")
     if (given === false) {

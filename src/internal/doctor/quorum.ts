@@ -20,8 +20,15 @@ export const body = (): Buffer =>
     Buffer.from([2, 0, 0, 0, 0, 0, 0, 0])
   ])
 
-/** The controller's clock, ms since the epoch; undefined when the answer does not tell it. Throws when it is cut off. */
-export const controllerTime = (payload: Uint8Array): number | undefined => {
+export interface QuorumAnswer {
+  /** Kafka's error code; 0 for none. */
+  readonly errorCode: number
+  /** The controller's clock, ms since the epoch; undefined when the answer does not tell it. */
+  readonly time: number | undefined
+}
+
+/** Throws when the answer is cut off. */
+export const read = (payload: Uint8Array): QuorumAnswer => {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   let at = 0
   const varint = (): number => {
@@ -41,22 +48,24 @@ export const controllerTime = (payload: Uint8Array): number | undefined => {
       skip(varint())
     }
   }
-  const failed = () => view.getInt16(skip(2)) !== 0
+  const untold = (errorCode = 0): QuorumAnswer => ({ errorCode, time: undefined })
   tags()
+  const whole = view.getInt16(skip(2))
   // Lengths are one more than they are, and there is one topic with one partition.
-  if (failed() || varint() < 2) return undefined
+  if (whole !== 0 || varint() < 2) return untold(whole)
   skip(varint() - 1)
-  if (varint() < 2) return undefined
+  if (varint() < 2) return untold()
   skip(4)
-  if (failed()) return undefined
+  const errorCode = view.getInt16(skip(2))
+  if (errorCode !== 0) return untold(errorCode)
   const leader = view.getInt32(skip(4))
   skip(4 + 8)
   for (let voters = varint(); voters > 1; voters--) {
     const replica = view.getInt32(skip(4))
     skip(8 + 8)
     const caughtUpAt = Number(view.getBigInt64(skip(8)))
-    if (replica === leader) return caughtUpAt > 0 ? caughtUpAt : undefined
+    if (replica === leader) return { errorCode, time: caughtUpAt > 0 ? caughtUpAt : undefined }
     tags()
   }
-  return undefined
+  return untold()
 }

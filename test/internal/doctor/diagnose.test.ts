@@ -18,6 +18,7 @@ import {
   withTopic
 } from "./evidence.ts"
 
+const certificateEndsAt = Date.UTC(2027, 0, 1)
 const spoken = { produce: 8, metadata: 6, initProducerId: 1 }
 const rule = { id: "a", prefix: "large/", expirationDays: 30, abortUploadDays: 1, noncurrentDays: undefined }
 const disk = { fileSystem: "ext4", device: "/dev/sda1", model: "", freeBytes: 2 ** 34 }
@@ -54,8 +55,13 @@ const table: ReadonlyArray<readonly [name: string, evidence: Evidence, findings:
   ["an advertised broker refuses the password", withBroker({ link: no }), ["error advertised-broker"]],
   [
     "no Produce version in common",
-    withBroker({ link: seen({ versions: { ...spoken, produce: undefined }, certificateEndsAt: undefined }) }),
+    withBroker({ link: seen({ versions: { ...spoken, produce: undefined }, certificateEndsAt }) }),
     ["error broker-version"]
+  ],
+  [
+    "a certificate that is not shown",
+    withBroker({ link: seen({ versions: spoken, certificateEndsAt: undefined }) }),
+    ["unchecked certificate"]
   ],
   [
     "a certificate that has ended",
@@ -197,7 +203,7 @@ const table: ReadonlyArray<readonly [name: string, evidence: Evidence, findings:
   [
     "zstd to an old broker",
     {
-      ...withBroker({ link: seen({ versions: { ...spoken, produce: 5 }, certificateEndsAt: undefined }) }),
+      ...withBroker({ link: seen({ versions: { ...spoken, produce: 5 }, certificateEndsAt }) }),
       config: configured("stream: { output: { out: { compression: zstd } } }")
     },
     ["error compression-version"]
@@ -325,6 +331,11 @@ const table: ReadonlyArray<readonly [name: string, evidence: Evidence, findings:
       "shutdown: { budget: 10500ms }\nspool: { queue_timeout: 5s }\nstream: { output: { out: { write_timeout: 5s } } }"
     ),
     ["warning deadline-margins"]
+  ],
+  [
+    "messages hidden hardly longer than a call takes",
+    set("stream: { producer: { events: { retry: { visibility_timeout: 6s } } } }"),
+    ["warning visibility-timeout"]
   ],
   ["a spool in memory", { ...wellSetUp, disk: seen({ ...disk, fileSystem: "tmpfs" }) }, ["error spool-disk"]],
   [

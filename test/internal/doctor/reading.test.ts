@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import { readDate } from "../../../src/internal/doctor/clock.ts"
 import { mountOf } from "../../../src/internal/doctor/disk.ts"
-import { controllerTime } from "../../../src/internal/doctor/quorum.ts"
+import { read } from "../../../src/internal/doctor/quorum.ts"
 
 describe("an HTTP date", () => {
   it("is taken in the middle of its second and of the call", () => {
@@ -41,21 +41,21 @@ describe("the controller's time", () => {
   }
 
   it("is what the leader says of itself", () => {
-    assert.equal(controllerTime(answer()), 1_767_225_600_123)
-    assert.equal(controllerTime(answer({ leader: 1 })), 7)
+    assert.deepEqual(read(answer()), { errorCode: 0, time: 1_767_225_600_123 })
+    assert.deepEqual(read(answer({ leader: 1 })), { errorCode: 0, time: 7 })
   })
 
   it("is not known of a refusal, of a leader without a vote, and of -1", () => {
-    assert.equal(controllerTime(answer({ error: 31 })), undefined)
-    assert.equal(controllerTime(answer({ leader: 9 })), undefined)
-    assert.equal(controllerTime(answer({ at: -1n })), undefined)
+    assert.deepEqual(read(answer({ error: 31 })), { errorCode: 31, time: undefined })
+    assert.deepEqual(read(answer({ leader: 9 })), { errorCode: 0, time: undefined })
+    assert.deepEqual(read(answer({ at: -1n })), { errorCode: 0, time: undefined })
   })
 
   it("never reads past the end", () => {
     const whole = answer()
     // The leader's time is the last that is looked at: five bytes follow.
     for (let length = 0; length < whole.length - 5; length++) {
-      assert.throws(() => controllerTime(whole.subarray(0, length)), RangeError)
+      assert.throws(() => read(whole.subarray(0, length)), RangeError)
     }
   })
 })
