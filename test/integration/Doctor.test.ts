@@ -226,6 +226,7 @@ describe("doctor on real servers", () => {
     assert.equal(messagesIn("parked-dlq"), 0)
     const listed = await (await fetch(`${aws.endpoint}/claims?list-type=2`)).text()
     assert.doesNotMatch(listed, /<Key>/)
+    assert.deepEqual(await kafka.offsets("right"), [{ partition: 0, low: 0n, high: 0n }])
   })
 
   it("finds each of these faults, and nothing else", async () => {

@@ -74,8 +74,10 @@ export const diagnose = (evidence: Evidence): ReadonlyArray<Result> => {
 
 export const groupOf = (code: Result["code"]): Group => catalogue[code].group
 
-/** True when neither a broker, nor a queue, nor a bucket has answered anything. */
+/** True when neither a broker, nor a queue, nor a bucket has answered anything, be it a refusal. */
 export const reachedNothing = ({ buckets, clusters, queues }: Evidence): boolean =>
-  clusters.every(({ cluster, seeds }) => cluster._tag !== "Seen" && seeds.every(({ link }) => link._tag !== "Seen")) &&
+  clusters.every(
+    ({ cluster, seeds }) => cluster._tag !== "Seen" && seeds.every(({ link }) => link._tag === "Unseen")
+  ) &&
   queues.every(({ attributes }) => attributes._tag === "Unseen") &&
   buckets.every(({ tried }) => Object.values(tried).every(({ _tag }) => _tag === "Unseen"))

@@ -8,6 +8,7 @@ import { formatDuration, formatSize } from "../config/units.ts"
 import * as QueueId from "../queueId.ts"
 import { createdRetentionSeconds } from "../sqsProvision.ts"
 import { maximumBatchBytes } from "../sqsSize.ts"
+import type { Code } from "./catalogue.ts"
 import type { QueueEvidence, Settings } from "./evidence.ts"
 import { judgeClock } from "./kafkaRules.ts"
 import { type Result, Results } from "./result.ts"
@@ -26,7 +27,14 @@ const set = (evidence: QueueEvidence, attributes: Readonly<Record<string, string
 const nameOf = ({ attributes, queueId }: QueueEvidence): string =>
   attributes._tag === "Seen" ? (attributes.value.QueueArn?.split(":").at(-1) ?? queueId) : queueId
 
-const secondsIn = (settings: Settings, name: string): number => Number(settings[name] ?? 0)
+/** Undefined: the server does not tell, as some stand-ins for SQS do not. */
+const numberIn = (settings: Settings, name: string): number | undefined => {
+  const text = settings[name]
+  return text === undefined || Number.isNaN(Number(text)) ? undefined : Number(text)
+}
+
+const untold = (results: Results, code: Code, name: string): void =>
+  results.unchecked(code, `could not check ${name} because the server does not tell it`)
 
 interface Redrive {
   readonly target: string
@@ -88,7 +96,7 @@ export const queueRules = (
     retention(results, evidence, settings, users)
     redrive(results, evidence, settings, users)
     size(results, evidence, settings, users, config)
-    if (secondsIn(settings, "DelaySeconds") > 0) {
+    if ((numberIn(settings, "DelaySeconds") ?? 0) > 0) {
       const what = `DelaySeconds is ${settings.DelaySeconds}`
       results.info("queue-delay", what, set(evidence, { DelaySeconds: "0" }))
     } else results.ok("queue-delay", "no delay of its own")
@@ -143,7 +151,8 @@ const retention = (
   settings: Settings,
   users: ReadonlyArray<ProducerConfig>
 ): void => {
-  const seconds = secondsIn(settings, "MessageRetentionPeriod")
+  const seconds = numberIn(settings, "MessageRetentionPeriod")
+  if (seconds === undefined) return untold(results, "queue-retention", "MessageRetentionPeriod")
   const attempts = Math.max(0, ...users.map(({ retry }) => (retry.afterMs * retry.maxAttempts) / 1000))
   const what = `MessageRetentionPeriod is ${days(seconds)}`
   const fix = set(evidence, { MessageRetentionPeriod: String(createdRetentionSeconds) })
@@ -187,7 +196,8 @@ const size = (
   users: ReadonlyArray<ProducerConfig>,
   config: AppConfig
 ): void => {
-  const limit = secondsIn(settings, "MaximumMessageSize")
+  const limit = numberIn(settings, "MaximumMessageSize")
+  if (limit === undefined) return untold(results, "message-size", "MaximumMessageSize")
   const raise = set(evidence, { MaximumMessageSize: String(maximumBatchBytes) })
   const outputs = users.flatMap(({ name, output, retry }) => {
     const found = config.outputs[output]
@@ -215,7 +225,8 @@ const deadLetters = (
   users: ReadonlyArray<ProducerConfig>,
   all: ReadonlyArray<QueueEvidence>
 ): void => {
-  const own = secondsIn(settings, "MessageRetentionPeriod")
+  const own = numberIn(settings, "MessageRetentionPeriod")
+  if (own === undefined) return untold(results, "dead-letter-retention", "MessageRetentionPeriod")
   const sources = all.filter(
     ({ client, queueId, role }) =>
       role === "fallback" &&
@@ -226,7 +237,7 @@ const deadLetters = (
   let moves = false
   for (const { attributes } of sources) {
     if (attributes._tag !== "Seen") continue
-    longest = Math.max(longest, secondsIn(attributes.value, "MessageRetentionPeriod"))
+    longest = Math.max(longest, numberIn(attributes.value, "MessageRetentionPeriod") ?? 0)
     moves ||= redriveOf(attributes.value) !== undefined
   }
   const what = `MessageRetentionPeriod is ${days(own)}`

@@ -246,6 +246,14 @@ const table: ReadonlyArray<readonly [name: string, evidence: Evidence, findings:
     },
     ["warning dead-letter-retention"]
   ],
+  [
+    "a stand-in for SQS that tells little",
+    {
+      ...wellSetUp,
+      queues: wellSetUp.queues.map(queue => ({ ...queue, attributes: seen({ SqsManagedSseEnabled: "true" }) }))
+    },
+    ["info queue-purge", "unchecked dead-letter-retention", "unchecked message-size", "unchecked queue-retention"]
+  ],
   ["three receives", withAttributes("parked", dlq(3)), ["error max-receive-count"]],
   ["two hundred receives", withAttributes("parked", dlq(200)), ["warning max-receive-count"]],
   [
@@ -414,6 +422,12 @@ describe("nothing was reached", () => {
     assert.equal(reachedNothing({ ...away, clusters: wellSetUp.clusters }), false)
     assert.equal(reachedNothing({ ...away, queues: wellSetUp.queues }), false)
     assert.equal(reachedNothing({ ...away, queues: away.queues.map(one => ({ ...one, attributes: no })) }), false)
+    const refusing = away.clusters.map(one => ({
+      ...one,
+      seeds: one.seeds.map(seed => ({ ...seed, link: no })),
+      cluster: no
+    }))
+    assert.equal(reachedNothing({ ...away, clusters: refusing }), false)
     assert.equal(reachedNothing({ ...away, buckets: wellSetUp.buckets }), false)
   })
 })
