@@ -108,6 +108,7 @@ export const mentionedIn = (root: Node): ReadonlySet<string> => {
 export const expand = (root: Node, env: Environment, report: Report): Node =>
   mapScalars(root, [], (node, path) => {
     if (typeof node.value !== "string" || node.origin.variable !== undefined || !node.value.includes("${")) return node
+    const unset = new Set<string>()
     const value = node.value.replaceAll(reference, (match: string, name?: string, fallback?: string) => {
       if (match === "$${") return "${"
       if (name === undefined) {
@@ -118,10 +119,16 @@ export const expand = (root: Node, env: Environment, report: Report): Node =>
       const found = env[name]
       if (found !== undefined && (found !== "" || fallback === undefined)) return found
       if (fallback !== undefined) return fallback
-      const suggestion = `set it, or write \${${name}:-default}`
-      report.fault(node.origin, path, { message: `the environment variable ${name} is not set`, suggestion })
+      unset.add(name)
       return ""
     })
+    const [name] = unset
+    if (name !== undefined) {
+      const [variables, are, them] = unset.size === 1 ? ["variable", "is", "it"] : ["variables", "are", "them"]
+      const message = `the environment ${variables} ${[...unset].join(" and ")} ${are} not set`
+      const suggestion = `set ${them}, or write \${${name}:-default}`
+      report.fault(node.origin, path, { message, suggestion })
+    }
     const expanded: ScalarNode = { ...node, value, untyped: true }
     return expanded
   })

@@ -91,8 +91,8 @@ const distance = (from: string, to: string): number => {
   return cell(from.length, to.length)
 }
 
-/** The known word closest to a mistyped one, as a question; undefined when none is close. */
-export const didYouMean = (word: string, known: Iterable<string>): string | undefined => {
+/** The known word closest to a mistyped one; undefined when none is close. */
+export const nearest = (word: string, known: Iterable<string>): string | undefined => {
   const wanted = bare(word.slice(0, 80))
   let best: string | undefined
   let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
@@ -103,5 +103,11 @@ export const didYouMean = (word: string, known: Iterable<string>): string | unde
       best = candidate
     }
   }
+  return best
+}
+
+/** The known word closest to a mistyped one, as a question. */
+export const didYouMean = (word: string, known: Iterable<string>): string | undefined => {
+  const best = nearest(word, known)
   return best === undefined ? undefined : `did you mean "${best}"?`
 }

@@ -34,6 +34,7 @@ export const secret: Kind<Secret> = {
   title: "a text",
   schema: { type: "string", minLength: 1 },
   placeholder: Redacted.make(""),
+  secret: true,
   read: (node, path, report) => {
     if (node.kind === "scalar" && typeof node.value === "string" && node.value !== "") return Redacted.make(node.value)
     const found = node.kind === "scalar" && node.value === "" ? "an empty text" : describe(node, true)

@@ -226,7 +226,8 @@ const isLoopback = (host: string): boolean => /^(127(\.\d{1,3}){3}|\[?::1\]?|loc
 const spooled = (config: AppConfig, say: Say, good: Good): void => {
   const producers = Object.values(config.producers)
   if (config.spool === undefined || producers.length === 0 || producers.some(({ retry }) => retry.enabled)) return
-  if (!good(["spool"], ...producers.map(({ name }) => [...producerPath, name, "retry", "enabled"]))) return
+  if (!good(["spool"], producerPath, ...producers.map(({ name }) => [...producerPath, name, "retry", "enabled"])))
+    return
   say(["spool"], "does nothing: only what is diverted can be spooled, and no producer has retry.enabled: true")
 }
 
