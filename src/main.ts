@@ -7,14 +7,22 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
+import * as Config from "./cli/config.ts"
 import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
 import * as Serve from "./cli/serve.ts"
 
 const spillway = Command.make("spillway").pipe(
-  Command.withDescription(manifest.description),
-  Command.withSubcommands([Serve.command])
+  Command.withDescription(
+    `${manifest.description}
+
+Examples:
+  spillway config check --config app.yaml
+  spillway serve --config app.yaml --config machine.yaml
+  spillway config show --config app.yaml | less`
+  ),
+  Command.withSubcommands([Serve.command, Config.command])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>
@@ -25,20 +33,31 @@ const complain = (code: number, message: string): Effect.Effect<void> =>
     })
   )
 
+const help = Effect.promise(() => import("./cli/help.ts"))
+
 /** Package managers pass a bare "--" on; there is nothing behind it that is not an option. */
 const given = process.argv.slice(2).filter(argument => argument !== "--")
-const args = given.length === 0 ? ["--help"] : given
 
-const program = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...args]).pipe(
+const run = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...given]).pipe(
   Effect.catchAll(error => {
     // The library has already said what is wrong with the arguments.
-    if (ValidationError.isValidationError(error)) return complain(Exit.codes.usage, "")
+    if (ValidationError.isValidationError(error)) {
+      return Effect.flatMap(help, ({ hint }) => complain(Exit.codes.usage, hint(spillway.descriptor, given)))
+    }
     return complain(error._tag === "ConfigError" ? Exit.codes.config : error.code, error.message)
   }),
   Effect.catchAllCause(cause => complain(Exit.codes.software, Cause.pretty(cause))),
   Effect.provide(Environment.layer),
   Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
 )
+
+const program = Effect.gen(function* () {
+  // A command that has something to do is not kept waiting for the help.
+  const busy = given.length > 1 && !given.some(word => word === "--help" || word === "-h")
+  const page = busy ? undefined : (yield* help).page(spillway.descriptor, given)
+  if (page === undefined) yield* run
+  else process.stdout.write(`${page}\n`)
+})
 
 await Effect.runPromise(program)
 // Output that waits for a slow reader is part of the account.

@@ -92,13 +92,16 @@ export const override = (
 /** `$${` stands for a plain `${`; `:-` gives a default for a variable that is unset or empty. */
 const reference = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?/g
 
+/** The variables that a text mentions. */
+export const variablesIn = (text: string): ReadonlyArray<string> => [
+  ...new Set([...text.matchAll(reference)].flatMap(([, name]) => name ?? []))
+]
+
 /** The variables that texts of the tree mention. */
 export const mentionedIn = (root: Node): ReadonlySet<string> => {
   const names = new Set<string>()
   mapScalars(root, [], node => {
-    if (typeof node.value === "string") {
-      for (const [, name] of node.value.matchAll(reference)) if (name !== undefined) names.add(name)
-    }
+    if (typeof node.value === "string") for (const name of variablesIn(node.value)) names.add(name)
     return node
   })
   return names
