@@ -51,13 +51,17 @@ const run = Command.run(spillway, { name: "spillway", version: manifest.version 
   Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
 )
 
-const program = Effect.gen(function* () {
-  // A command that has something to do is not kept waiting for the help.
-  const busy = given.length > 1 && !given.some(word => word === "--help" || word === "-h")
-  const page = busy ? undefined : (yield* help).page(spillway.descriptor, given)
-  if (page === undefined) yield* run
-  else process.stdout.write(`${page}\n`)
+/** A page of help, a script of completions: what is only read. Undefined where there is something to be done. */
+const text = Effect.gen(function* () {
+  if (given.length > 1 && !given.some(word => word === "--help" || word === "-h" || word === "--completions")) return
+  if (given[0] !== "--completions") return (yield* help).page(spillway.descriptor, given)
+  const { completions } = yield* Effect.promise(() => import("./cli/completions.ts"))
+  return yield* completions(spillway.descriptor, "spillway", given[1] ?? "") ?? Effect.succeed(undefined)
 })
+
+const program = Effect.flatMap(text, page =>
+  page === undefined ? run : Effect.sync(() => process.stdout.write(`${page}\n`))
+)
 
 await Effect.runPromise(program)
 // Output that waits for a slow reader is part of the account.

@@ -5,13 +5,19 @@
  * A description's first sentence is what the list of commands shows; an empty line begins a paragraph; a paragraph that
  * begins with "Example" is set last, its lines as they are.
  */
-import * as CliConfig from "@effect/cli/CliConfig"
 import * as Descriptor from "@effect/cli/CommandDescriptor"
 import type * as HelpDoc from "@effect/cli/HelpDoc"
-import type * as Span from "@effect/cli/HelpDoc/Span"
 import * as Usage from "@effect/cli/Usage"
-
-type Command = Descriptor.Command<unknown>
+import {
+  below,
+  type Command,
+  commandsOf,
+  description,
+  firstSentence,
+  paragraphs,
+  settings,
+  textOf
+} from "./commandTree.ts"
 
 const columns = 80
 /** The widest a list's first column may be. */
@@ -24,35 +30,6 @@ Completions: spillway --completions bash|fish|zsh prints a script for the shell.
 Ends with 0: done, 1: done, and not all is well, 64: wrong arguments, 65: wrong
 data, 69: a server is away, 70: a fault of Spillway's own, 78: wrong
 configuration. Everything is in docs/cli.md.`
-
-const settings = CliConfig.make({ showBuiltIns: false, showAllNames: false })
-
-const textOf = (span: Span.Span): string => {
-  switch (span._tag) {
-    case "Text":
-    case "URI":
-      return span.value
-    case "Sequence":
-      return `${textOf(span.left)}${textOf(span.right)}`
-    default:
-      return textOf(span.value)
-  }
-}
-
-const blocks = (doc: HelpDoc.HelpDoc): ReadonlyArray<HelpDoc.HelpDoc> =>
-  doc._tag === "Sequence" ? [...blocks(doc.left), ...blocks(doc.right)] : doc._tag === "Empty" ? [] : [doc]
-
-const paragraphs = (doc: HelpDoc.HelpDoc): ReadonlyArray<string> =>
-  blocks(doc).flatMap(block => (block._tag === "Paragraph" ? textOf(block.value).split("\n\n") : []))
-
-/** What stands below one of the headings of @effect/cli. */
-const below = (doc: HelpDoc.HelpDoc, heading: string): ReadonlyArray<HelpDoc.HelpDoc> => {
-  const all = blocks(doc)
-  const from = all.findIndex(block => block._tag === "Header" && textOf(block.value) === heading)
-  if (from < 0) return []
-  const to = all.findIndex((block, index) => index > from && block._tag === "Header")
-  return all.slice(from + 1, to < 0 ? all.length : to)
-}
 
 const wrap = (text: string, indent: number): string => {
   const lines: Array<string> = []
@@ -105,24 +82,6 @@ const definitions = (docs: ReadonlyArray<HelpDoc.HelpDoc>): string =>
           ])
     )
   )
-
-const isCommand = (value: unknown): value is Command =>
-  typeof value === "object" && value !== null && Descriptor.TypeId in value
-
-/** The commands below, in the order they were given. @effect/cli tells those of the first level only. */
-const commandsOf = (command: Command): ReadonlyArray<readonly [name: string, command: Command]> => {
-  if ("children" in command && Array.isArray(command.children)) {
-    return command.children
-      .filter(isCommand)
-      .flatMap(child => [...Descriptor.getNames(child)].map(name => [name, child] as const))
-  }
-  return "command" in command && isCommand(command.command) ? commandsOf(command.command) : []
-}
-
-const description = (command: Command): ReadonlyArray<string> =>
-  below(Descriptor.getHelp(command, settings), "DESCRIPTION").flatMap(paragraphs)
-
-const firstSentence = (text = ""): string => /^.*?\.(?=\s|$)/s.exec(text)?.[0] ?? text
 
 /** The command that the first words name, as far as they name one. */
 const find = (

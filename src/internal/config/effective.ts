@@ -156,7 +156,7 @@ const isPlain = (text: string): boolean =>
   !/^(true|false|null|yes|no|on|off|y|n)$/i.test(text)
 
 const written = (value: SettingValue): string => {
-  if (typeof value === "string") return isPlain(value) ? value : JSON.stringify(value.replaceAll("${", "$${"))
+  if (typeof value === "string") return isPlain(value) ? value : JSON.stringify(value.replaceAll("${", () => "$${"))
   return Array.isArray(value) ? `[${value.map(written).join(", ")}]` : `${value}`
 }
 

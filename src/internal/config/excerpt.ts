@@ -39,8 +39,8 @@ const parts = (text: string): readonly [before: string, value: string, after: st
   return [before, value, after]
 }
 
-/** `key: value` on one line, `{` and `,` in front of the later ones. */
-const keyAt = /(?<=^|[\s{[,])(["']?)([A-Za-z0-9_.-]+)\1\s*:(?=\s|$)/g
+/** `key: value` on one line, `{` or `,` in front of the later ones. */
+const keyAt = /(?<=^\s*(?:- )*|[{[,]\s*)(["']?)([A-Za-z0-9_.-]+)\1\s*:(?=\s|$)/g
 
 /** As much of a line as may be shown. `key`: what a value belongs to that has none on this line. */
 const shown = (line: string, key: string | undefined): string => {

@@ -157,6 +157,8 @@ export const scalar = <A>(options: {
   readonly placeholder: A
   readonly parse: (value: string | number | boolean, untyped: boolean) => A | undefined
   readonly hint?: (value: string | number | boolean) => string | undefined
+  /** A wrong text is not shown: it may be a secret of the section that can stand here too. */
+  readonly hidden?: boolean
 }): Kind<A> => ({
   title: options.title,
   schema: options.schema,
@@ -168,7 +170,7 @@ export const scalar = <A>(options: {
     // A hint repeats the value, which must not be done for what a ${VAR} brought in.
     const expanded = node.kind === "scalar" && node.untyped && node.written !== value
     const suggestion = value === null || expanded ? undefined : options.hint?.(value)
-    wrong(node, path, report, options.title, suggestion)
+    wrong(node, path, report, options.title, suggestion, options.hidden)
     return options.placeholder
   }
 })
