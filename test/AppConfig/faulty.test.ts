@@ -182,6 +182,18 @@ const faulty: ReadonlyArray<Faulty> = [
     ]
   },
   {
+    what: "what breaks one rule is held against the others",
+    text: "stream:\n  output:\n    example_output:\n      write_timeout: 30s\n    slower:\n      topic: t\n      write_timeout: 40s\n  producer:\n    example_producer:\n      retry:\n        visibility_timeout: 1500ms\nhttp:\n  request_timeout: 5s\nbreaker:\n  slow_call: 1m",
+    found: [
+      "4:22 stream.output.example_output.write_timeout: must be shorter than shutdown.budget (25s), found 30s",
+      "7:22 stream.output.slower.write_timeout: must be shorter than shutdown.budget (25s), found 40s",
+      "11:29 stream.producer.example_producer.retry.visibility_timeout: SQS counts whole seconds, found 1s500ms",
+      "11:29 stream.producer.example_producer.retry.visibility_timeout: must be longer than write_timeout of output example_output (30s), found 1s500ms: a message would be received again while its records are on their way",
+      "13:20 http.request_timeout: must be longer than buffer.max_wait, write_timeout of output example_output and the fallback's budget together (42s), found 5s",
+      "15:14 breaker.slow_call: must be shorter than write_timeout of output example_output (30s), which ends slower calls; found 1m"
+    ]
+  },
+  {
     what: "names of nothing",
     text: "stream:\n  output:\n    example_output:\n      connection: defualt\n  producer:\n    example_producer:\n      output: exmple_output\n      retry:\n        client_name: other",
     found: [
