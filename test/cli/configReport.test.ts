@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration texts say ${VAR} themselves
 import * as assert from "node:assert/strict"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
 import * as Effect from "effect/Effect"
@@ -238,5 +238,36 @@ breaker: { slow_call: 500ms }`
     const refused = await Effect.runPromise(Effect.either(show([app, machine, file("b.yaml", "http: 1")], {}, true)))
     assert.ok(Either.isLeft(refused))
     assert.equal(refused.left.issues[0]?.path, "http")
+  })
+})
+
+describe("docs/cli.md", () => {
+  const page = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8")
+
+  test("shows faults as they are shown", async () => {
+    const [, shown = ""] = /```\n(The configuration has[\s\S]*?)```/.exec(page) ?? []
+    const text = `stream:
+  output:
+    orders:
+      topic: "orders
+      batch_sizee: 10
+      idle_timeout: 10
+  producer: { orders: { output: orders, retry: { enabled: false } } }
+${machineText}`
+    const { text: printed } = await Effect.runPromise(check([file("app.yaml", text)], {}, false))
+    assert.equal(`${printed.replaceAll(`${directory}/`, "")}\n`, shown)
+  })
+
+  test("shows values as they are shown", async () => {
+    const [, lines = ""] = /```\n(http:\n[\s\S]*?)```/.exec(page) ?? []
+    const text = `\n\n\n\n\n\n\nhttp:\n  max_body_bytes: 1MiB\n  token: \${PUBLISH_TOKEN}\n`
+    const env = { SPILLWAY_HTTP__PORT: "9000", PUBLISH_TOKEN: "t" }
+    const printed = await Effect.runPromise(
+      show([file("app.yaml", exampleText), machine, file("http.yaml", text)], env, false)
+    )
+    const bare = (line: string) =>
+      line.replaceAll(`${directory}/`, "").replace("http.yaml", "app.yaml").replace(/ +#/, " #")
+    const all = new Set(printed.split("\n").map(bare))
+    for (const line of lines.trimEnd().split("\n")) assert.ok(all.has(bare(line)), line)
   })
 })
