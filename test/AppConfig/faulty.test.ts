@@ -150,8 +150,8 @@ const faulty: ReadonlyArray<Faulty> = [
     what: "a name that is none, with faults below it",
     text: "stream:\n  output:\n    a b:\n      topic: t\n      batch_size: x",
     found: [
-      "3:5 stream.output.a b: a name is made of letters, digits, dots, underscores and hyphens",
-      '5:19 stream.output.a b.batch_size: expected a whole number from 1 to 1000000, found "x"'
+      "3:5 stream.output.a…: a name is made of letters, digits, dots, underscores and hyphens",
+      '5:19 stream.output.a….batch_size: expected a whole number from 1 to 1000000, found "x"'
     ]
   },
   {
@@ -279,4 +279,44 @@ const found = ({ env, text }: Faulty): ReadonlyArray<string> =>
 
 describe("faulty files, every fault found in one run", () => {
   for (const one of faulty) test(one.what, () => assert.deepEqual(found(one), one.found))
+})
+
+describe("wherever a line is broken, that alone is reported, and what stands behind it is read", () => {
+  const lines = [...`${exampleText}${machineText}`.trimEnd().split("\n"), "http:", "  port: x"]
+  const breaks: ReadonlyArray<readonly [what: string, change: (line: string, before: string) => string]> = [
+    ["a second colon", line => `${line} x: y`],
+    ["an open quote", line => line.replace(/: (.+)$/, ": '$1")],
+    ["an open double quote", line => line.replace(/: (.+)$/, ': "$1')],
+    ["an open bracket", line => line.replace(/: (\w+)$/, ": [$1")],
+    ["an open brace", line => line.replace(/: (\w+)$/, ": {$1")],
+    ["a bracket too many", line => line.replace(/: (\w+)$/, ": ]$1")],
+    ["no colon", line => line.replace(/: (.+)$/, " $1")],
+    // Alone in its section a line may be indented as it likes.
+    [
+      "too little indentation",
+      (line, before) => (/^ +/.exec(line)?.[0] === /^ +/.exec(before)?.[0] ? line.replace(" ", "") : line)
+    ],
+    ["too much indentation", line => line.replace(/^ {6,}(?!brokers|region)(?=\S+: )/, indent => `${indent} `)],
+    ["a tab", line => line.replace(/^ +/, "\t")],
+    ["an unknown tag", line => line.replace(/: (\w+)$/, ": !x $1")],
+    ["a text behind a quote", line => line.replace(/: (\w+)$/, ': "$1" x')]
+  ]
+  for (const [what, change] of breaks) {
+    test(what, () => {
+      let broken = 0
+      for (const [index, line] of lines.slice(0, -2).entries()) {
+        const changed = change(line, lines[index - 1] ?? "")
+        if (changed === line) continue
+        broken += 1
+        const text = lines.with(index, changed).join("\n")
+        const found = bad([text]).issues.map(AppConfig.renderIssue)
+        assert.equal(found.length, 2, `${changed}\n${found.join("\n")}`)
+        const [, place] = /^a\.yaml:(\d+):/.exec(found[0] ?? "") ?? []
+        // Indented too much, a line goes on with the one before, or the one behind it does not fit.
+        assert.ok(Math.abs(Number(place) - (index + 1)) <= 1, `${found[0]}`)
+        assert.equal(found[1], `a.yaml:${lines.length}:9  ${port}`)
+      }
+      assert.ok(broken > 5)
+    })
+  }
 })

@@ -105,8 +105,8 @@ stream:
       [
         "   1 | kafka: { connection: { default: { sasl: { password: ***",
         "   2 | cloud: { aws: { sqs: { clients: { default: { region: r, endpoint: ***",
-        '   5 |     example_output: { topic: "a b", idle_timeout: x, compresion: ***',
-        '   5 |     example_output: { topic: "a b", idle_timeout: x, compresion: ***',
+        '   5 |     example_output: { topic: "a b", idle_timeout: x, ***',
+        '   5 |     example_output: { topic: "a b", idle_timeout: x, ***',
         '   5 |     example_output: { topic: "a b", idle_timeout: x, compresion: ***',
         "   6 |     other: { topic: a, batch_size: [1, 2] }"
       ]

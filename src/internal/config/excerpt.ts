@@ -17,6 +17,7 @@ const named = (kind: Kind<unknown>): ReadonlyArray<readonly [key: string, kind: 
 ]
 
 const keys = named(shape)
+const known = new Set(keys.map(([key]) => key))
 const secret = new Set(keys.filter(([, kind]) => kind.secret).map(([key]) => key))
 const plain = new Set(
   keys.filter(([key, kind]) => !secret.has(key) && (kind.fields ?? kind.entry) === undefined).map(([key]) => key)
@@ -55,7 +56,11 @@ const shown = (line: string, key: string | undefined): string => {
     const from = start + match.length
     end = found[index + 1]?.index ?? text.length
     const [lead, value] = parts(text.slice(from, end))
-    if (value !== "" && !isPublic(name, value)) return `${text.slice(0, from)}${lead}${mask}`
+    if (value === "" || isPublic(name, value)) continue
+    // A word nobody knows may be part of a secret over several lines; one that the fault names is told anyway.
+    return name === key || known.has(name ?? "")
+      ? `${text.slice(0, from)}${lead}${mask}`
+      : `${text.slice(0, start)}${mask}`
   }
   return text.slice(0, end).trimEnd()
 }

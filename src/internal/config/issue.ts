@@ -56,12 +56,18 @@ export interface Fault {
   readonly suggestion?: string
 }
 
+/** A key as far as it can be one: `{ token:secret }` is a key without a value, `token:secret`. */
+const key = (text: string): string => {
+  const [start = ""] = /^[\p{L}\p{N}_.<-]*/u.exec(text) ?? []
+  return printable(start.length === text.length ? text : `${start}…`)
+}
+
 export const issueAt = (origin: Origin, path: ReadonlyArray<string>, fault: Fault): Issue => ({
   file: origin.file,
   line: origin.line,
   column: origin.column,
   ...(origin.variable === undefined ? {} : { variable: origin.variable }),
-  path: path.map(printable).join("."),
+  path: path.map(key).join("."),
   ...fault
 })
 

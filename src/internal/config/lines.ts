@@ -4,19 +4,36 @@
 
 export const indentOf = (line: string): number => line.length - line.trimStart().length
 const isBlank = (line: string): boolean => line.trim() === ""
+const isHead = (line: string): boolean => /:\s*(#.*)?$/.test(line)
 const blanked = (line: string): string => " ".repeat(line.length)
 
-/** The text with a line, and what belongs to it, as spaces, so that every position stays; undefined when it is so already. */
-export const without = (text: string, line: number): string | undefined => {
+/** The line, or the next that is not blank. */
+export const firstWritten = (text: string, line: number): number => {
+  const ahead = text
+    .split("\n")
+    .slice(line - 1)
+    .findIndex(line => !isBlank(line))
+  return line + Math.max(ahead, 0)
+}
+
+/**
+ * The text with a line, and what belongs to it, as spaces; undefined when it is so already. `misplaced`: its indentation
+ * fits no section that is open, so what follows with the same one is not in its place either.
+ */
+export const without = (text: string, line: number, misplaced = false): string | undefined => {
   const lines = text.split("\n")
   const first = lines[line - 1] ?? ""
   if (isBlank(first)) return undefined
   const indent = indentOf(first)
+  const next = lines.slice(line).find(line => !isBlank(line))
   let end = line
-  while (end < lines.length) {
+  // Below a misplaced value what is indented more belongs to the section that the value should be in.
+  const alone = misplaced && !isHead(first) && next !== undefined && indentOf(next) !== indent
+  while (end < lines.length && !alone) {
     const next = lines[end] ?? ""
     const closes = indentOf(next) === indent && /^\s*[\]}]+,?\s*$/.test(next)
-    if (!isBlank(next) && indentOf(next) <= indent && !closes) break
+    const ends = misplaced ? indentOf(next) < indent : indentOf(next) <= indent && !closes
+    if (!isBlank(next) && ends) break
     end += 1
     if (closes) break
   }
@@ -40,7 +57,7 @@ export const withoutTabs = (text: string, tabbed: ReadonlySet<number>): string =
       return line
     }
     const next = lines.find((later, at) => at > index && !isBlank(later))
-    below = /:\s*(#.*)?$/.test(line) && next !== undefined ? Math.max(indentOf(next), 1) : Number.POSITIVE_INFINITY
+    below = isHead(line) && next !== undefined ? Math.max(indentOf(next), 1) : Number.POSITIVE_INFINITY
     return blanked(line)
   })
   return kept.join("\n")

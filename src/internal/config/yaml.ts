@@ -10,7 +10,7 @@
  */
 import * as Yaml from "yaml"
 import { type Issue, issueAt } from "./issue.ts"
-import { indentOf, without, withoutTabs } from "./lines.ts"
+import { firstWritten, indentOf, without, withoutTabs } from "./lines.ts"
 import { type Entry, emptyMap, losing, type MapNode, merge, type Node, type Origin, type Path, unread } from "./tree.ts"
 
 /** Values in one file, aliases expanded: far more than any configuration, far less than an alias bomb. */
@@ -136,10 +136,12 @@ const readable = (
       else add(start, `this ${opened.quote ? "quote" : "bracket"} is not closed`)
       next = without(rest, start.line)
     } else {
-      const { column, line } = at(fault.pos[0])
+      const { column, line: before } = at(fault.pos[0])
+      const line = firstWritten(rest, before)
       const indent = indentOf(rest.split("\n")[line - 1] ?? "")
-      add({ file, line, column: Math.max(column, indent + 1) }, saying(fault), fault.code === "BAD_INDENT")
-      next = without(rest, line)
+      const misplaced = fault.code === "BAD_INDENT"
+      add({ file, line, column: line === before ? Math.max(column, indent + 1) : indent + 1 }, saying(fault), misplaced)
+      next = without(rest, line, misplaced)
     }
     if (next === undefined || next === rest) return breaks
     rest = next
