@@ -38,7 +38,16 @@ const help = Effect.promise(() => import("./cli/help.ts"))
 /** Package managers pass a bare "--" on; there is nothing behind it that is not an option. */
 const given = process.argv.slice(2).filter(argument => argument !== "--")
 
-const run = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...given]).pipe(
+const about = { name: "spillway", version: manifest.version }
+const argv = ["", "", ...given]
+
+/** Parsing looks at every command there is, which takes milliseconds: `serve` starts without. */
+const parsed =
+  given[0] === "serve"
+    ? Command.run(Command.withSubcommands(Command.make("spillway"), [Serve.command]), about)(argv)
+    : Command.run(spillway, about)(argv)
+
+const run = parsed.pipe(
   Effect.catchAll(error => {
     // The library has already said what is wrong with the arguments.
     if (ValidationError.isValidationError(error)) {
