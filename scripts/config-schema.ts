@@ -6,17 +6,11 @@ import { execFileSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Fields, Kind } from "../src/internal/config/field.ts"
+import { schema } from "../src/internal/config/schema.ts"
 import { shape } from "../src/internal/config/shape.ts"
 
 export const schemaFile = new URL("../config/spillway.schema.json", import.meta.url)
 export const referenceFile = new URL("../docs/configuration.md", import.meta.url)
-
-/** JSON Schema (draft 7, which editors know) of one configuration file. Nothing is required: files are merged. */
-export const schema = {
-  $schema: "http://json-schema.org/draft-07/schema#",
-  title: "Spillway configuration",
-  ...shape.schema
-}
 
 const start = "<!-- keys: written by scripts/config-schema.ts -->"
 const end = "<!-- end of keys -->"

@@ -16,7 +16,8 @@ import { type ConfigError, configError, type Issue, issueAt } from "./internal/c
 import type * as Model from "./internal/config/model.ts"
 import { check } from "./internal/config/rules.ts"
 import { shape } from "./internal/config/shape.ts"
-import { emptyMap, type MapNode, merge } from "./internal/config/tree.ts"
+import { spelled } from "./internal/config/spelling.ts"
+import { emptyMap, type MapNode, merge, type Node } from "./internal/config/tree.ts"
 import * as Yaml from "./internal/config/yaml.ts"
 
 export type { Environment } from "./internal/config/environment.ts"
@@ -61,6 +62,19 @@ export type ReadText = (file: string) => string
 const decoder = new TextDecoder("utf-8", { fatal: true })
 const readTextSync: ReadText = file => decoder.decode(readFileSync(file))
 
+/** A good configuration with the tree it was read from. */
+interface Whole {
+  readonly config: AppConfig
+  readonly root: Node
+}
+
+/** What was looked at, and what became of it. */
+export interface Inspected {
+  /** The files that could be read. */
+  readonly sources: ReadonlyArray<Source>
+  readonly outcome: Either.Either<Whole, ConfigError>
+}
+
 /**
  * Sources merge deeply, the later wins; then `SPILLWAY_` variables of `env` override keys and `${VAR}` expands. Pure but
  * for `readText`, which is asked only for the files that `tls` sections name.
@@ -69,33 +83,34 @@ export const parse = (
   sources: ReadonlyArray<Source>,
   env: Environment,
   readText: ReadText = readTextSync
-): Either.Either<AppConfig, ConfigError> => build(sources, [], env, readText)
+): Either.Either<AppConfig, ConfigError> => Either.map(build(sources, [], env, readText), ({ config }) => config)
 
 const build = (
   sources: ReadonlyArray<Source>,
   unreadable: ReadonlyArray<Issue>,
   env: Environment,
   readText: ReadText
-): Either.Either<AppConfig, ConfigError> => {
+): Either.Either<Whole, ConfigError> => {
   const parsed = sources.map(({ file, text }) => Yaml.parse(file, text))
-  const broken = [...unreadable, ...parsed.flatMap(({ issues }) => issues)]
-  const report = new Report(broken.length === 0)
+  const report = new Report(unreadable.length === 0 && parsed.every(({ whole }) => whole))
   const top = { file: sources[0]?.file ?? "configuration", line: sources.length === 0 ? 0 : 1, column: 1 }
   const merged = parsed.reduce<MapNode>((root, { root: next }) => {
-    const result = next === undefined ? root : merge(root, next)
+    const result = next === undefined ? root : merge(root, spelled(next, shape, [], report))
     return result.kind === "map" ? result : root
   }, emptyMap(top))
-  const root = expand(override(merged, shape, env, mentionedIn(merged), report), env, report)
+  const overridden = override(merged, shape, env, mentionedIn(merged), report)
+  report.reads(overridden)
+  const root = expand(overridden, env, report)
   const config = assemble(shape.read(root, [], report), { root, env, readText, report })
-  if (report.complete) check(config, root, report)
-  const issues = [...broken, ...report.issues]
+  check(config, root, report)
+  const issues = [...unreadable, ...parsed.flatMap(({ issues }) => issues), ...report.issues]
   return issues.length === 0
-    ? Either.right(config)
+    ? Either.right({ config, root })
     : Either.left(configError(issues, [...new Set(sources.map(({ file }) => file))]))
 }
 
-/** Reads, merges and checks `files`. Fails with every fault that can be found, unreadable files among them. */
-export const load = (files: ReadonlyArray<string>, env: Environment): Effect.Effect<AppConfig, ConfigError> =>
+/** Reads, merges and checks `files`, and keeps what explains the outcome. */
+export const inspect = (files: ReadonlyArray<string>, env: Environment): Effect.Effect<Inspected> =>
   Effect.gen(function* () {
     const [unreadable, sources] = yield* Effect.partition(files, file =>
       Effect.tryPromise({
@@ -104,8 +119,12 @@ export const load = (files: ReadonlyArray<string>, env: Environment): Effect.Eff
           issueAt({ file, line: 0, column: 0 }, [], { message: `the file cannot be read: ${reasonOf(cause)}` })
       })
     )
-    return yield* build(sources, unreadable, env, readTextSync)
+    return { sources, outcome: build(sources, unreadable, env, readTextSync) }
   })
+
+/** Reads, merges and checks `files`. Fails with every fault that can be found, unreadable files among them. */
+export const load = (files: ReadonlyArray<string>, env: Environment): Effect.Effect<AppConfig, ConfigError> =>
+  Effect.flatMap(inspect(files, env), ({ outcome }) => Either.map(outcome, ({ config }) => config))
 
 export const layer = (files: ReadonlyArray<string>, env: Environment): Layer.Layer<AppConfig, ConfigError> =>
   Layer.effect(AppConfig, load(files, env))

@@ -7,6 +7,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
+import * as Config from "./cli/config.ts"
 import * as Doctor from "./cli/doctor.ts"
 import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
@@ -14,8 +15,15 @@ import * as Log from "./cli/log.ts"
 import * as Serve from "./cli/serve.ts"
 
 const spillway = Command.make("spillway").pipe(
-  Command.withDescription(manifest.description),
-  Command.withSubcommands([Serve.command, Doctor.command])
+  Command.withDescription(
+    `${manifest.description}
+
+Examples:
+  spillway config check --config app.yaml
+  spillway serve --config app.yaml --config machine.yaml
+  spillway config show --config app.yaml | less`
+  ),
+  Command.withSubcommands([Serve.command, Config.command, Doctor.command])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>
@@ -26,19 +34,43 @@ const complain = (code: number, message: string): Effect.Effect<void> =>
     })
   )
 
+const help = Effect.promise(() => import("./cli/help.ts"))
+
 /** Package managers pass a bare "--" on; there is nothing behind it that is not an option. */
 const given = process.argv.slice(2).filter(argument => argument !== "--")
-const args = given.length === 0 ? ["--help"] : given
 
-const program = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...args]).pipe(
+const about = { name: "spillway", version: manifest.version }
+const argv = ["", "", ...given]
+
+/** Parsing looks at every command there is, which takes milliseconds: `serve` starts without. */
+const parsed =
+  given[0] === "serve"
+    ? Command.run(Command.withSubcommands(Command.make("spillway"), [Serve.command]), about)(argv)
+    : Command.run(spillway, about)(argv)
+
+const run = parsed.pipe(
   Effect.catchAll(error => {
     // The library has already said what is wrong with the arguments.
-    if (ValidationError.isValidationError(error)) return complain(Exit.codes.usage, "")
+    if (ValidationError.isValidationError(error)) {
+      return Effect.flatMap(help, ({ hint }) => complain(Exit.codes.usage, hint(spillway.descriptor, given)))
+    }
     return complain(error._tag === "ConfigError" ? Exit.codes.config : error.code, error.message)
   }),
   Effect.catchAllCause(cause => complain(Exit.codes.software, Cause.pretty(cause))),
   Effect.provide(Environment.layer),
   Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
+)
+
+/** A page of help, a script of completions: what is only read. Undefined where there is something to be done. */
+const text = Effect.gen(function* () {
+  if (given.length > 1 && !given.some(word => word === "--help" || word === "-h" || word === "--completions")) return
+  if (given[0] !== "--completions") return (yield* help).page(spillway.descriptor, given)
+  const { completions } = yield* Effect.promise(() => import("./cli/completions.ts"))
+  return yield* completions(spillway.descriptor, "spillway", given[1] ?? "") ?? Effect.succeed(undefined)
+})
+
+const program = Effect.flatMap(text, page =>
+  page === undefined ? run : Effect.sync(() => process.stdout.write(`${page}\n`))
 )
 
 await Effect.runPromise(program)

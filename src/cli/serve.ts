@@ -106,4 +106,13 @@ const run = (
 
 export const command = Command.make("serve", { config: Options.config }, ({ config }) =>
   Effect.scoped(Effect.flatMap(run(config, process.env, manifest.version), Exit.end))
-).pipe(Command.withDescription("Take records over HTTP and see them to Kafka, or safely past it."))
+).pipe(
+  Command.withDescription(
+    `Take records over HTTP and see them to Kafka, or safely past it.
+
+Runs until SIGTERM, SIGINT or a spot notice, then settles every record it has and ends with an account of them: with 0 when each found a durable place, with 1 when not. SPILLWAY_LOG=json makes the log one JSON object a line.
+
+Example:
+  spillway serve --config app.yaml --config machine.yaml`
+  )
+)

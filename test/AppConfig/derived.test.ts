@@ -3,8 +3,9 @@ import * as assert from "node:assert/strict"
 import { readFile } from "node:fs/promises"
 import { describe, test } from "node:test"
 import * as Either from "effect/Either"
-import { referenceFile, schema, schemaFile, withReference } from "../../scripts/config-schema.ts"
+import { referenceFile, schemaFile, withReference } from "../../scripts/config-schema.ts"
 import * as AppConfig from "../../src/AppConfig.ts"
+import { schema } from "../../src/internal/config/schema.ts"
 import { machineText, parseTexts } from "./texts.ts"
 
 describe("derived pages", () => {

@@ -43,12 +43,12 @@ describe("files", () => {
   })
 
   const malformed: ReadonlyArray<readonly [text: string, line: RegExp]> = [
-    ["a: 1\na: 2", /^a\.yaml:2:1 {2}this key is here twice$/],
+    ["a: 1\na: 2", /^a\.yaml:2:1 {2}a: this key is here twice, first in line 1$/],
     ["a:\n\tb: 1", /^a\.yaml:2:1 {2}a tab cannot indent/],
     ["a: *b", /names no anchor/],
     ["a: !secret x", /tags are not supported/],
     ["a: b: c", /^a\.yaml:1:4 {2}/],
-    ["a: 'x", /^a\.yaml:1:\d+ {2}a character is missing here/],
+    ["a: 'x", /^a\.yaml:1:4 {2}this quote is not closed$/],
     ["- a", /^a\.yaml:1:1 {2}expected keys such as stream/],
     ["text", /expected keys such as/],
     ["a: 1\n---\nb: 2", /one document/],
@@ -59,11 +59,8 @@ describe("files", () => {
   for (const [text, line] of malformed) {
     test(`malformed: ${JSON.stringify(text.slice(0, 30))}`, () => {
       const { issues } = bad([text])
-      assert.match(AppConfig.renderIssue(issues[0] ?? assert.fail("no issue")), line)
-      assert.ok(
-        issues.every(issue => !issue.message.startsWith("there is no")),
-        "what is unread is not missing"
-      )
+      const found = issues.filter(issue => line.test(AppConfig.renderIssue(issue)))
+      assert.equal(found.length, 1, issues.map(AppConfig.renderIssue).join("\n"))
     })
   }
 

@@ -92,13 +92,16 @@ export const override = (
 /** `$${` stands for a plain `${`; `:-` gives a default for a variable that is unset or empty. */
 const reference = /\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?/g
 
+/** The variables that a text mentions. */
+export const variablesIn = (text: string): ReadonlyArray<string> => [
+  ...new Set([...text.matchAll(reference)].flatMap(([, name]) => name ?? []))
+]
+
 /** The variables that texts of the tree mention. */
 export const mentionedIn = (root: Node): ReadonlySet<string> => {
   const names = new Set<string>()
   mapScalars(root, [], node => {
-    if (typeof node.value === "string") {
-      for (const [, name] of node.value.matchAll(reference)) if (name !== undefined) names.add(name)
-    }
+    if (typeof node.value === "string") for (const name of variablesIn(node.value)) names.add(name)
     return node
   })
   return names
@@ -108,6 +111,7 @@ export const mentionedIn = (root: Node): ReadonlySet<string> => {
 export const expand = (root: Node, env: Environment, report: Report): Node =>
   mapScalars(root, [], (node, path) => {
     if (typeof node.value !== "string" || node.origin.variable !== undefined || !node.value.includes("${")) return node
+    const unset = new Set<string>()
     const value = node.value.replaceAll(reference, (match: string, name?: string, fallback?: string) => {
       if (match === "$${") return "${"
       if (name === undefined) {
@@ -118,10 +122,16 @@ export const expand = (root: Node, env: Environment, report: Report): Node =>
       const found = env[name]
       if (found !== undefined && (found !== "" || fallback === undefined)) return found
       if (fallback !== undefined) return fallback
-      const suggestion = `set it, or write \${${name}:-default}`
-      report.fault(node.origin, path, { message: `the environment variable ${name} is not set`, suggestion })
+      unset.add(name)
       return ""
     })
+    const [name] = unset
+    if (name !== undefined) {
+      const [variables, are, them] = unset.size === 1 ? ["variable", "is", "it"] : ["variables", "are", "them"]
+      const message = `the environment ${variables} ${[...unset].join(" and ")} ${are} not set`
+      const suggestion = `set ${them}, or write \${${name}:-default}`
+      report.fault(node.origin, path, { message, suggestion })
+    }
     const expanded: ScalarNode = { ...node, value, untyped: true }
     return expanded
   })

@@ -3,25 +3,41 @@
  * read a value out of the tree, say what it expects, and describe itself to editors as JSON Schema.
  */
 
-import { didYouMean, type Fault, type Issue, issueAt, printable } from "./issue.ts"
-import { emptyMap, isNothing, type MapNode, type Node, type Origin, type Path } from "./tree.ts"
+import { type Fault, type Issue, issueAt, printable } from "./issue.ts"
+import {
+  emptyMap,
+  isLost,
+  isNothing,
+  isThere,
+  isUnread,
+  type MapNode,
+  type Node,
+  type Origin,
+  type Path
+} from "./tree.ts"
 
 export type JsonSchema = { readonly [key: string]: unknown }
 
 /** Collects faults while a tree is read. */
 export class Report {
   readonly issues: Array<Issue> = []
-  /** False when a source could not be read: then nothing can be said to be missing. */
-  readonly complete: boolean
+  /** False when a source could not be read at all: what is not there may have been in it. */
+  readonly #whole: boolean
   readonly #bad = new Set<string>()
+  #root: Node | undefined
 
-  constructor(complete = true) {
-    this.complete = complete
+  constructor(whole = true) {
+    this.#whole = whole
+  }
+
+  /** What is read: where it has gaps nothing can be said to be missing. */
+  reads(root: Node): void {
+    this.#root = root
   }
 
   /** The value at `path` cannot be used. Only the first fault of a path, and none below a bad section, is kept. */
   fault(origin: Origin, path: Path, fault: Fault): void {
-    if (this.isBad(path)) return
+    if (this.#isFaulty(path) || this.#isUnread(path)) return
     this.issues.push(issueAt(origin, path, fault))
     this.#bad.add(path.join("\0"))
   }
@@ -29,13 +45,23 @@ export class Report {
   /** A key that must be there is not. */
   missing(origin: Origin, path: Path, expected: string, suggestion?: string): void {
     const more = suggestion === undefined ? {} : { suggestion }
-    if (this.complete)
+    if (!this.isBad(path))
       this.fault(origin, path, { message: `missing, expected ${expected}`, expected, found: "nothing", ...more })
   }
 
-  /** True when the value at `path`, or a section around it, was refused. */
+  /** True when the value at `path`, or a section around it, was refused, or may stand where nothing could be read. */
   isBad(path: Path): boolean {
+    if (this.#isFaulty(path)) return true
+    if (this.#root === undefined) return false
+    return isLost(this.#root, path) || (!this.#whole && !isThere(this.#root, path))
+  }
+
+  #isFaulty(path: Path): boolean {
     return path.some((_, index) => this.#bad.has(path.slice(0, index + 1).join("\0")))
+  }
+
+  #isUnread(path: Path): boolean {
+    return this.#root !== undefined && isUnread(this.#root, path)
   }
 }
 
@@ -50,6 +76,8 @@ export interface Kind<A> {
   readonly placeholder: A
   /** The keys below, for a section. */
   readonly fields?: Fields
+  /** The value must never be shown. */
+  readonly secret?: true
   /** The section may also be written as `true` or `false`. */
   readonly switchable?: boolean
   /** What each named entry is, for a section whose keys are names. */
@@ -129,6 +157,8 @@ export const scalar = <A>(options: {
   readonly placeholder: A
   readonly parse: (value: string | number | boolean, untyped: boolean) => A | undefined
   readonly hint?: (value: string | number | boolean) => string | undefined
+  /** A wrong text is not shown: it may be a secret of the section that can stand here too. */
+  readonly hidden?: boolean
 }): Kind<A> => ({
   title: options.title,
   schema: options.schema,
@@ -140,7 +170,7 @@ export const scalar = <A>(options: {
     // A hint repeats the value, which must not be done for what a ${VAR} brought in.
     const expanded = node.kind === "scalar" && node.untyped && node.written !== value
     const suggestion = value === null || expanded ? undefined : options.hint?.(value)
-    wrong(node, path, report, options.title, suggestion)
+    wrong(node, path, report, options.title, suggestion, options.hidden)
     return options.placeholder
   }
 })
@@ -153,14 +183,6 @@ export const section = <F extends Fields>(fields: F): Kind<Values<F>> => {
     const map: MapNode = node.kind === "map" ? node : emptyMap(node.origin)
     if (node.kind !== "map" && !isNothing(node)) {
       wrong(node, path, report, "a section with keys", undefined, true)
-    }
-    for (const [key, entry] of map.entries) {
-      if (Object.hasOwn(fields, key)) continue
-      const suggestion = didYouMean(key, Object.keys(fields))
-      report.fault(entry.origin, [...path, key], {
-        message: "unknown key",
-        ...(suggestion === undefined ? { expected: `one of ${Object.keys(fields).join(", ")}` } : { suggestion })
-      })
     }
     const values: Record<string, unknown> = {}
     for (const [key, field] of Object.entries(fields)) {
@@ -206,8 +228,11 @@ export const named = <A>(entry: Kind<A>): Kind<ReadonlyMap<string, A>> => ({
     const values = new Map<string, A>()
     for (const [key, { origin, node: value }] of node.kind === "map" ? node.entries : []) {
       const at = [...path, key]
-      if (name.test(key)) values.set(key, entry.read(value, at, report))
-      else report.fault(origin, at, { message: "a name is made of letters, digits, dots, underscores and hyphens" })
+      // Read first: a bad name does not hide what is wrong below it.
+      values.set(key, entry.read(value, at, report))
+      if (!name.test(key)) {
+        report.fault(origin, at, { message: "a name is made of letters, digits, dots, underscores and hyphens" })
+      }
     }
     return values
   }

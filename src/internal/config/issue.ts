@@ -56,12 +56,18 @@ export interface Fault {
   readonly suggestion?: string
 }
 
+/** A key as far as it can be one: `{ token:secret }` is a key without a value, `token:secret`. */
+const key = (text: string): string => {
+  const [start = ""] = /^[\p{L}\p{N}_.<-]*/u.exec(text) ?? []
+  return printable(start.length === text.length ? text : `${start}…`)
+}
+
 export const issueAt = (origin: Origin, path: ReadonlyArray<string>, fault: Fault): Issue => ({
   file: origin.file,
   line: origin.line,
   column: origin.column,
   ...(origin.variable === undefined ? {} : { variable: origin.variable }),
-  path: path.map(printable).join("."),
+  path: path.map(key).join("."),
   ...fault
 })
 
@@ -91,8 +97,8 @@ const distance = (from: string, to: string): number => {
   return cell(from.length, to.length)
 }
 
-/** The known word closest to a mistyped one, as a question; undefined when none is close. */
-export const didYouMean = (word: string, known: Iterable<string>): string | undefined => {
+/** The known word closest to a mistyped one; undefined when none is close. */
+export const nearest = (word: string, known: Iterable<string>): string | undefined => {
   const wanted = bare(word.slice(0, 80))
   let best: string | undefined
   let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
@@ -103,5 +109,11 @@ export const didYouMean = (word: string, known: Iterable<string>): string | unde
       best = candidate
     }
   }
+  return best
+}
+
+/** The known word closest to a mistyped one, as a question. */
+export const didYouMean = (word: string, known: Iterable<string>): string | undefined => {
+  const best = nearest(word, known)
   return best === undefined ? undefined : `did you mean "${best}"?`
 }

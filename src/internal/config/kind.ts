@@ -34,6 +34,7 @@ export const secret: Kind<Secret> = {
   title: "a text",
   schema: { type: "string", minLength: 1 },
   placeholder: Redacted.make(""),
+  secret: true,
   read: (node, path, report) => {
     if (node.kind === "scalar" && typeof node.value === "string" && node.value !== "") return Redacted.make(node.value)
     const found = node.kind === "scalar" && node.value === "" ? "an empty text" : describe(node, true)
@@ -48,21 +49,26 @@ export const secret: Kind<Secret> = {
   }
 }
 
-export const flag: Kind<boolean> = scalar({
+const truth = {
   title: "true or false",
   schema: orVariable({ type: "boolean" }),
   placeholder: false,
-  parse: (value, untyped) => {
+  parse: (value: unknown, untyped: boolean) => {
     if (typeof value === "boolean") return value
     return untyped && (value === "true" || value === "false") ? value === "true" : undefined
   },
-  hint: value =>
+  hint: (value: unknown) =>
     typeof value === "string" && /^(yes|on|y|1)$/i.test(value)
       ? "did you mean true?"
       : typeof value === "string" && /^(no|off|n|0)$/i.test(value)
         ? "did you mean false?"
         : undefined
-})
+}
+
+export const flag: Kind<boolean> = scalar(truth)
+
+/** In the place of a section: what else is written there is not shown. */
+export const sectionFlag: Kind<boolean> = scalar({ ...truth, hidden: true })
 
 /** `true`, `false`, or by itself. */
 export const autoFlag: Kind<boolean | "auto"> = scalar<boolean | "auto">({

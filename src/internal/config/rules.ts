@@ -1,24 +1,34 @@
 /**
  * What must hold between the entries of a configuration. Each rule is skipped where a value it needs was refused
- * already, so that one mistake is reported once.
+ * already, so that one mistake is reported once. What breaks one rule is held against every other all the same.
  */
 import * as Redacted from "effect/Redacted"
 import { isLoopback } from "../loopback.ts"
 import { clientPath, connectionPath, outputPath, producerPath, s3ClientPath } from "./assemble.ts"
 import type { Report } from "./field.ts"
-import { didYouMean } from "./issue.ts"
-import { type AppConfig, longestOutcomeMs, type OutputConfig } from "./model.ts"
+import { didYouMean, issueAt } from "./issue.ts"
+import { type AppConfig, longestOutcomeMs, type OutputConfig, type ProducerConfig } from "./model.ts"
 import { sameQueue } from "./queue.ts"
 import { locate, type Node, type Path } from "./tree.ts"
 import { formatDuration, formatSize } from "./units.ts"
 
-type Say = (path: Path, message: string, more?: { readonly suggestion?: string | undefined }) => void
+interface More {
+  readonly suggestion?: string | undefined
+  /** Of several such faults of a path the first says it all. */
+  readonly once?: boolean
+}
+
+type Say = (path: Path, message: string, more?: More) => void
 
 /** Reports every rule that `config` breaks. */
 export const check = (config: AppConfig, root: Node, report: Report): void => {
+  const told = new Set<string>()
   const say: Say = (path, message, more) => {
     const suggestion = more?.suggestion === undefined ? {} : { suggestion: more.suggestion }
-    report.fault(locate(root, path), path, { message, ...suggestion })
+    const key = path.join("\0")
+    if (more?.once && told.has(key)) return
+    if (more?.once) told.add(key)
+    report.issues.push(issueAt(locate(root, path), path, { message, ...suggestion }))
   }
   const good = (...paths: ReadonlyArray<Path>): boolean => paths.every(path => !report.isBad(path))
   producers(config, say, good)
@@ -88,7 +98,8 @@ const producers = (config: AppConfig, say: Say, good: Good): void => {
     if (!good(at("visibility_timeout"))) continue
     if (retry.visibilityTimeoutMs % 1000 !== 0) {
       say(at("visibility_timeout"), `SQS counts whole seconds, found ${formatDuration(retry.visibilityTimeoutMs)}`)
-    } else if (output !== undefined && good([...outputPath, outputName, "write_timeout"])) {
+    }
+    if (output !== undefined && good([...outputPath, outputName, "write_timeout"])) {
       const write = output.writeTimeoutMs
       if (retry.visibilityTimeoutMs <= write) {
         const message = `must be longer than write_timeout of output ${outputName} (${formatDuration(write)}), found ${formatDuration(retry.visibilityTimeoutMs)}: a message would be received again while its records are on their way`
@@ -160,7 +171,10 @@ const room = (output: OutputConfig, config: AppConfig, at: (key: string) => Path
 const deadlines = (config: AppConfig, say: Say, good: Good): void => {
   const budget = config.shutdown.budgetMs
   const budgetPath: Path = ["shutdown", "budget"]
-  for (const output of Object.values(config.outputs)) {
+  const slowest = Object.values(config.outputs).sort(
+    (a, b) => longestOutcomeMs(b, config) - longestOutcomeMs(a, config)
+  )
+  for (const output of slowest) {
     const idle: Path = [...outputPath, output.name, "idle_timeout"]
     const write: Path = [...outputPath, output.name, "write_timeout"]
     const found = formatDuration(output.writeTimeoutMs)
@@ -176,7 +190,7 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
       const needed = output.writeTimeoutMs + spool.queueTimeoutMs
       if (needed >= budget) {
         const message = `with write_timeout of output ${output.name} (${found}) it must fit shutdown.budget (${formatDuration(budget)}), or the last records could not be spooled; found ${formatDuration(spool.queueTimeoutMs)}`
-        say(spoolPath, message)
+        say(spoolPath, message, { once: true })
       }
     }
     const longest = longestOutcomeMs(output, config)
@@ -188,7 +202,7 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     if (config.http.requestTimeoutMs <= longest && good(...parts)) {
       const room = waits.length === 0 ? "" : ", the backlog's max_wait"
       const need = `buffer.max_wait, write_timeout of output ${output.name}${room} and the fallback's budget together (${formatDuration(longest)})`
-      say(request, `must be longer than ${need}, found ${formatDuration(config.http.requestTimeoutMs)}`)
+      say(request, `must be longer than ${need}, found ${formatDuration(config.http.requestTimeoutMs)}`, { once: true })
     }
   }
   const wait: Path = ["buffer", "max_wait"]
@@ -196,7 +210,9 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     const found = formatDuration(config.buffer.maxWaitMs)
     say(wait, `must be shorter than shutdown.budget (${formatDuration(budget)}), found ${found}`)
   }
-  for (const { name, output: outputName, retry } of Object.values(config.producers)) {
+  const writeMs = ({ output }: ProducerConfig): number => get(config.outputs, output)?.writeTimeoutMs ?? 0
+  for (const producer of Object.values(config.producers).sort((a, b) => writeMs(b) - writeMs(a))) {
+    const { name, output: outputName, retry } = producer
     const client = get(config.sqsClients, retry.clientName)
     const output = get(config.outputs, outputName)
     if (!retry.enabled || client === undefined || output === undefined || output.writeTimeoutMs >= budget) continue
@@ -204,7 +220,7 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
     const needed = output.writeTimeoutMs + client.requestTimeoutMs
     if (needed < budget || !good(request, [...outputPath, outputName, "write_timeout"], budgetPath)) continue
     const message = `with write_timeout of producer ${name} (${formatDuration(output.writeTimeoutMs)}) it must fit shutdown.budget (${formatDuration(budget)}), or the last records could not be diverted; found ${formatDuration(client.requestTimeoutMs)}`
-    say(request, message)
+    say(request, message, { once: true })
   }
   for (const [from, all] of [
     [connectionPath, config.kafkaConnections],
@@ -224,7 +240,8 @@ const deadlines = (config: AppConfig, say: Say, good: Good): void => {
 const spooled = (config: AppConfig, say: Say, good: Good): void => {
   const producers = Object.values(config.producers)
   if (config.spool === undefined || producers.length === 0 || producers.some(({ retry }) => retry.enabled)) return
-  if (!good(["spool"], ...producers.map(({ name }) => [...producerPath, name, "retry", "enabled"]))) return
+  if (!good(["spool"], producerPath, ...producers.map(({ name }) => [...producerPath, name, "retry", "enabled"])))
+    return
   say(["spool"], "does nothing: only what is diverted can be spooled, and no producer has retry.enabled: true")
 }
 
@@ -237,11 +254,12 @@ const services = (config: AppConfig, say: Say, good: Good): void => {
     say(min, `must not be longer than open_max (${formatDuration(breaker.openMaxMs)}), found ${found}`)
   }
   const slow: Path = ["breaker", "slow_call"]
-  for (const output of Object.values(config.outputs)) {
+  for (const output of Object.values(config.outputs).sort((a, b) => a.writeTimeoutMs - b.writeTimeoutMs)) {
     const write: Path = [...outputPath, output.name, "write_timeout"]
     if (breaker.slowCallMs === undefined || breaker.slowCallMs < output.writeTimeoutMs || !good(slow, write)) continue
     const longest = `write_timeout of output ${output.name} (${formatDuration(output.writeTimeoutMs)})`
-    say(slow, `must be shorter than ${longest}, which ends slower calls; found ${formatDuration(breaker.slowCallMs)}`)
+    const message = `must be shorter than ${longest}, which ends slower calls; found ${formatDuration(breaker.slowCallMs)}`
+    say(slow, message, { once: true })
   }
   const token: Path = ["http", "token"]
   if (http.token === undefined && !isLoopback(http.host) && good(token, ["http", "host"])) {

@@ -12,6 +12,7 @@ import {
   flag,
   seconds,
   secret,
+  sectionFlag,
   size,
   text,
   url,
@@ -173,7 +174,7 @@ const tls: Kind<TlsValues | undefined> = {
   ...(tlsSection.fields === undefined ? {} : { fields: tlsSection.fields }),
   read: (node, path, report) => {
     if (node.kind !== "scalar") return tlsSection.read(node, path, report)
-    const on = flag.read(node, path, report)
+    const on = sectionFlag.read(node, path, report)
     return on ? tlsSection.read({ kind: "map", entries: new Map(), origin: node.origin }, path, report) : undefined
   }
 }
