@@ -30,6 +30,7 @@ export type {
   Compression,
   HttpConfig,
   KafkaConnectionConfig,
+  OtlpConfig,
   OutputConfig,
   ProducerConfig,
   ProducerEncoding,

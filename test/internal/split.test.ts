@@ -22,7 +22,8 @@ const batchOfRecords = (count: number) => {
     idAt: index => ids[index] ?? "",
     openedAt: 5,
     deadline: 1005,
-    partitionFixed: true
+    partitionFixed: true,
+    traces: undefined
   })
   // The checksum is not valid before a batch is sent: splitting must not rely on it.
   batch.bytes.fill(0, 17, 21)
