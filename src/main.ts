@@ -30,6 +30,8 @@ const complain = (code: number, message: string): Effect.Effect<void> =>
 const given = process.argv.slice(2).filter(argument => argument !== "--")
 const args = given.length === 0 ? ["--help"] : given
 
+const level = Log.levelOf(process.env.SPILLWAY_LOG_LEVEL)
+
 const program = Command.run(spillway, { name: "spillway", version: manifest.version })(["", "", ...args]).pipe(
   Effect.catchAll(error => {
     // The library has already said what is wrong with the arguments.
@@ -38,10 +40,12 @@ const program = Command.run(spillway, { name: "spillway", version: manifest.vers
   }),
   Effect.catchAllCause(cause => complain(Exit.codes.software, Cause.pretty(cause))),
   Effect.provide(Environment.layer),
-  Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
+  Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG), level))
 )
 
-await Effect.runPromise(program)
+const wrongLevel = complain(Exit.codes.usage, `SPILLWAY_LOG_LEVEL: expected one of ${Log.levelNames.join(", ")}`)
+
+await Effect.runPromise(level === undefined ? wrongLevel : program)
 // Output that waits for a slow reader is part of the account.
 for (const stream of [process.stdout, process.stderr]) await new Promise(resolve => stream.write("", resolve))
 process.exit(Exit.chosen())
