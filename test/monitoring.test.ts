@@ -96,6 +96,12 @@ describe("the dashboard and the alerts", () => {
   })
 })
 
+it("every metric is explained, and every explained one is there", async () => {
+  const explained = [...read("docs/operations/metrics.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)
+  const there = [...(await scraped).matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name)
+  assert.deepEqual(explained, there)
+})
+
 describe("each alert", () => {
   it("says what happened and names a runbook that exists", () => {
     for (const { alert, annotations } of alerts) {
