@@ -160,6 +160,27 @@ describe("the export", () => {
       await Effect.runPromise(Fiber.interrupt(running))
     }))
 
+  it("sends nothing twice when the end comes while a request is under way", () =>
+    received(async receiver => {
+      const telemetry = configured(receiver.endpoint)
+      const held: Array<() => void> = []
+      receiver.hold(release => held.push(release))
+      telemetry.record(spanOf(0))
+      const running = Effect.runFork(telemetry.run)
+      await eventually("traces and metrics under way", 5000, () => (held.length === 2 ? true : undefined))
+      const flushed = flush(telemetry)
+      await eventually("the last metrics", 5000, () => (held.length === 3 ? true : undefined))
+      receiver.hold(undefined)
+      for (const release of held) release()
+      await flushed
+      await Effect.runPromise(Fiber.interrupt(running))
+      assert.deepEqual(
+        receiver.spans.map(({ name }) => name),
+        ["span 0"]
+      )
+      assert.equal(telemetry.status().exportedSpans, 1)
+    }))
+
   it("gives up an endpoint that does not answer, within the time it has, and counts what it gave up", () =>
     received(async receiver => {
       receiver.answer(() => undefined)

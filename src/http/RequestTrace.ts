@@ -38,8 +38,8 @@ export const begin = (tracing: Tracing | undefined, topic: string, head: Request
 export const ending =
   ({ end }: RequestTrace, respond: Respond): Respond =>
   answer => {
-    end(answer.status)
     respond(answer)
+    end(answer.status)
   }
 
 /** The record in the request's trace, unless it names its own. */

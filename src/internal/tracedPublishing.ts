@@ -13,8 +13,11 @@ export const tracedPublishing = (inner: Publishing, tracing: Tracing): Publishin
     const span = tracing.publish(record)
     if (span === undefined) return inner.offer(record, callback)
     inner.offer(span.record, outcome => {
-      span.end(outcome)
-      callback(outcome)
+      try {
+        span.end(outcome)
+      } finally {
+        callback(outcome)
+      }
     })
   }
   const publish: Publishing["publish"] = record =>

@@ -5,7 +5,7 @@
  * @see https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
  * @see https://github.com/open-telemetry/opentelemetry-proto
  */
-import { createServer, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { eventually } from "./eventually.ts"
 
 type Json = Readonly<Record<string, unknown>>
@@ -46,6 +46,8 @@ export interface OtlpReceiver {
   readonly requests: () => number
   /** Takes the answers over from here on; undefined answers as it should. */
   readonly answer: (by: ((response: ServerResponse) => void) | undefined) => void
+  /** Each request from here on waits until it is released; undefined: none does. */
+  readonly hold: (by: ((release: () => void) => void) | undefined) => void
   readonly span: (name: string, deadlineMs?: number) => Promise<ReceivedSpan>
   readonly stop: () => Promise<void>
 }
@@ -204,11 +206,24 @@ export const start = async (): Promise<OtlpReceiver> => {
   let headers: Readonly<Record<string, unknown>> = {}
   let requests = 0
   let takenOver: ((response: ServerResponse) => void) | undefined
+  let holding: ((release: () => void) => void) | undefined
 
   const take = (path: string | undefined, body: string): void => {
     if (path === "/v1/traces") spans.push(...read(JSON.parse(body), "Spans", (...one) => [spanOf(...one)]))
     else if (path === "/v1/metrics") points = read(JSON.parse(body), "Metrics", pointsOf)
     else fail("path", String(path))
+  }
+
+  const answer = (request: IncomingMessage, response: ServerResponse, chunks: ReadonlyArray<Uint8Array>): void => {
+    try {
+      if (request.method !== "POST") fail("method", String(request.method))
+      if (request.headers["content-type"] !== "application/json") fail("content-type", "not application/json")
+      take(request.url, Buffer.concat(chunks).toString("utf8"))
+      response.writeHead(200, { "content-type": "application/json" }).end("{}")
+    } catch (error) {
+      faults.push(error instanceof Error ? error.message : String(error))
+      response.writeHead(400, { "content-type": "application/json" }).end('{"code":3}')
+    }
   }
 
   const server = createServer((request, response) => {
@@ -219,15 +234,8 @@ export const start = async (): Promise<OtlpReceiver> => {
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk))
     request.on("end", () => {
       if (takenOver !== undefined) return takenOver(response)
-      try {
-        if (request.method !== "POST") fail("method", String(request.method))
-        if (request.headers["content-type"] !== "application/json") fail("content-type", "not application/json")
-        take(request.url, Buffer.concat(chunks).toString("utf8"))
-        response.writeHead(200, { "content-type": "application/json" }).end("{}")
-      } catch (error) {
-        faults.push(error instanceof Error ? error.message : String(error))
-        response.writeHead(400, { "content-type": "application/json" }).end('{"code":3}')
-      }
+      if (holding !== undefined) return holding(() => answer(request, response, chunks))
+      answer(request, response, chunks)
     })
   })
   const port = await new Promise<number>(resolve => {
@@ -245,6 +253,9 @@ export const start = async (): Promise<OtlpReceiver> => {
     requests: () => requests,
     answer: by => {
       takenOver = by
+    },
+    hold: by => {
+      holding = by
     },
     span: (name, deadlineMs = 10_000) =>
       eventually(`span ${name}`, deadlineMs, () => spans.find(span => span.name === name), {
