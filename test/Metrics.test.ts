@@ -2,8 +2,10 @@ import assert from "node:assert/strict"
 import { join } from "node:path"
 import { after, describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Envelope from "../src/Envelope.ts"
 import * as Metrics from "../src/Metrics.ts"
 import type { Status } from "../src/Spillway.ts"
+import { envelopeOf } from "./support/batches.ts"
 import { advance, advanceUntil, harness, onTestClock } from "./support/doubles.ts"
 import { deleteDirectory, temporaryDirectory } from "./support/Guard.ts"
 import { missing, promtool } from "./support/Promtool.ts"
@@ -104,6 +106,27 @@ describe("the oldest parked record", () => {
         assert.equal(queueTime?.count, 1)
         assert.ok((queueTime?.sum ?? 0) > 60_000, `${queueTime?.sum} ms`)
         yield* advanceUntil("the empty queue", () => age() === 0, { stepMs: 1000 })
+      })
+    ))
+
+  it("is as old as its first failure says, whoever parked it", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const h = yield* harness({ waitTime: 1 })
+        yield* advance(100_000, 5000)
+        // Metadata can be had, and nothing else: what is received cannot be replayed.
+        h.kafka.always({ _tag: "Refuse" })
+        const body = yield* Envelope.toBody(
+          Envelope.encode([{ ...envelopeOf([{ value: "a" }]), firstFailureAt: 40_000 }])
+        )
+        yield* h.queue.send([{ body, attributes: {}, delaySeconds: 0 }])
+        const age = () => h.spillway.status().connections[0]?.fallbacks[0]?.oldestAgeMs ?? Number.NaN
+        yield* advanceUntil(
+          "the receive",
+          () => h.spillway.status().connections[0]?.fallbacks[0]?.replay.messages === 1
+        )
+        yield* advanceUntil("its age", () => age() > 59_000, { withinMs: 5000 })
+        assert.ok(age() < 70_000, `${age()} ms`)
       })
     ))
 })
