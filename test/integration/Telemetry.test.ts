@@ -30,7 +30,7 @@ describe("the service tells of itself", () => {
 
   before(async () => {
     ;[cluster, sqs, receiver] = await Promise.all([
-      Kafka.start({ topics: [{ name: topic, partitions: 3 }] }),
+      Kafka.start({ proxied: true, topics: [{ name: topic, partitions: 3 }] }),
       Fauxqs.start({ persistent: false }),
       Receiver.start()
     ])
@@ -42,7 +42,7 @@ describe("the service tells of itself", () => {
 stream:
   output: { out: { topic: ${topic} } }
   producer: { events: { output: out, retry: { queue_id: parked, create: true, after: 0, wait_time: 1 } } }
-kafka: { connection: { default: { brokers: "${cluster.bootstrap.join(",")}" } } }
+kafka: { connection: { default: { brokers: "${cluster.secure?.bootstrap.join(",")}" } } }
 cloud: { aws: { sqs: { clients: { default: { region: us-east-1, endpoint: "${sqs.endpoint}", ${secrets} } } } } }
 breaker: { open_min: 200ms, open_max: 500ms }
 telemetry: { otlp: { interval: 200ms } }
@@ -67,7 +67,9 @@ http: { port: 0 }
   it("by one trace, from a request through an outage to the record in Kafka", slow, async () => {
     const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     const plain = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-00f067aa0ba902b7-00"
-    await cluster.broker(1).kill()
+    const [proxy] = cluster.proxies
+    assert.ok(proxy)
+    await proxy.set({ _tag: "Refuse" })
     const answers = await Promise.all([
       publish("traced", `00-${trace}-00f067aa0ba902b7-01`),
       publish("not traced", plain)
@@ -76,7 +78,7 @@ http: { port: 0 }
       answers.map(({ status }) => status),
       [202, 202]
     )
-    await cluster.broker(1).restart()
+    await proxy.set({ _tag: "Pass" })
     const replay = await eventually("the replay's span", 60_000, () =>
       receiver.spans.find(
         ({ attributes, name }) => name === `replay ${topic}` && attributes["spillway.outcome"] === "delivered"
