@@ -30,7 +30,11 @@ const tables = (kind: Kind<unknown>, path: string): ReadonlyArray<string> => {
   if (kind.entry !== undefined) return tables(kind.entry, `${path}.<name>`)
   const fields = Object.entries(kind.fields ?? {})
   const below = fields.flatMap(([key, field]) => tables(field.kind, path === "" ? key : `${path}.${key}`))
-  const values = fields.filter(([, { kind }]) => kind.switchable || (kind.fields ?? kind.entry) === undefined)
+  const single = (kind: Kind<unknown>) => (kind.fields ?? kind.entry) === undefined
+  // Names with a single value each are a row: there is no table for them.
+  const values = fields.filter(
+    ([, { kind }]) => kind.switchable || single(kind) || (kind.entry !== undefined && single(kind.entry))
+  )
   if (values.length === 0) return below
   const head = `### \`${path}\`\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |`
   return [[head, ...values.map(([key, field]) => row(key, field))].join("\n"), ...below]

@@ -31,6 +31,7 @@ export type {
   Compression,
   HttpConfig,
   KafkaConnectionConfig,
+  OtlpConfig,
   OutputConfig,
   ProducerConfig,
   ProducerEncoding,

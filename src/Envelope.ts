@@ -39,7 +39,7 @@ export interface Envelope {
   readonly lastError: string
   /** The instance that parked it. */
   readonly origin: string
-  /** W3C traceparent of the publish, empty when there was none. */
+  /** W3C traceparent of the first sampled record in it; empty when none is, and the batch need not be looked through. */
   readonly traceParent: string
   readonly recordCount: number
   /** Kafka v2 record batch without producer id; CRC valid. */

@@ -1,57 +1,48 @@
 /**
- * The runtime's numbers as Prometheus text (exposition format 0.0.4).
+ * The runtime's numbers as metric families: what `/metrics` shows as Prometheus text, and what is exported by OTLP.
+ * Every name is explained in docs/operations/metrics.md.
  */
+import manifest from "../package.json" with { type: "json" }
 import type { BacklogStatus } from "./internal/backlog.ts"
-import type { LatencyStatus, Status } from "./Spillway.ts"
+import type { LatencyStatus } from "./internal/histogram.ts"
+import { prometheusText } from "./internal/prometheusText.ts"
+import type { Status } from "./Spillway.ts"
 
-type Labels = Readonly<Record<string, string>>
+export type Labels = Readonly<Record<string, string>>
 
-const escape = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")
-
-const labelled = (name: string, labels: Labels): string => {
-  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escape(value)}"`)
-  return pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`
-}
+/** Several series of one metric. Times of histograms are milliseconds here, and seconds wherever they are shown. */
+export type Family = { readonly name: string; readonly help: string } & (
+  | { readonly type: "counter" | "gauge"; readonly samples: ReadonlyArray<readonly [Labels, number]> }
+  | { readonly type: "histogram"; readonly samples: ReadonlyArray<readonly [Labels, LatencyStatus]> }
+)
 
 class Page {
-  readonly #lines: Array<string> = []
+  readonly families: Array<Family> = []
 
   family(
     name: string,
-    type: "counter" | "gauge" | "histogram",
+    type: "counter" | "gauge",
     help: string,
     samples: ReadonlyArray<readonly [Labels, number]>
-  ) {
-    if (samples.length === 0) return
-    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
-    for (const [labels, value] of samples) this.#lines.push(`${labelled(name, labels)} ${value}`)
+  ): void {
+    if (samples.length > 0) this.families.push({ name, type, help, samples })
   }
 
-  histogram(name: string, help: string, series: ReadonlyArray<readonly [Labels, LatencyStatus]>) {
-    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} histogram`)
-    for (const [labels, { buckets, count, sum }] of series) {
-      for (const [bound, records] of buckets) {
-        this.#lines.push(`${labelled(`${name}_bucket`, { ...labels, le: String(bound / 1000) })} ${records}`)
-      }
-      this.#lines.push(
-        `${labelled(`${name}_bucket`, { ...labels, le: "+Inf" })} ${count}`,
-        `${labelled(`${name}_sum`, labels)} ${sum / 1000}`,
-        `${labelled(`${name}_count`, labels)} ${count}`
-      )
-    }
-  }
-
-  get text(): string {
-    return `${this.#lines.join("\n")}\n`
+  histogram(name: string, help: string, samples: ReadonlyArray<readonly [Labels, LatencyStatus]>): void {
+    if (samples.length > 0) this.families.push({ name, type: "histogram", help, samples })
   }
 }
 
 const breakerStates = ["closed", "half-open", "open"] as const
 const readinesses = ["accepting", "degraded", "refusing"] as const
 
-export const render = (status: Status): string => {
+/** As Prometheus text. */
+export const render = (status: Status): string => prometheusText(families(status))
+
+export const families = (status: Status): ReadonlyArray<Family> => {
   const page = new Page()
-  const { accounting, connections, health, publishLatency, spool } = status
+  const { accounting, connections, health, process, publishLatency, spool, telemetry } = status
+  page.family("spillway_build_info", "gauge", "Always 1.", [[{ version: manifest.version }, 1]])
   page.family("spillway_accepted_records_total", "counter", "Records handed in.", [[{}, accounting.accepted]])
   page.family(
     "spillway_settled_records_total",
@@ -94,6 +85,18 @@ export const render = (status: Status): string => {
     )
   )
   page.family(
+    "spillway_breaker_next_probe_timestamp_seconds",
+    "gauge",
+    "When an open circuit breaker looks for Kafka again, in Unix time; 0 while it is not open.",
+    connections.map(({ breaker, connection }) => [{ connection }, breaker.nextProbeAt / 1000] as const)
+  )
+  page.family(
+    "spillway_breaker_opened_total",
+    "counter",
+    "Times the circuit breaker has opened.",
+    connections.map(({ breakerOpened, connection }) => [{ connection }, breakerOpened] as const)
+  )
+  page.family(
     "spillway_breaker_open_partitions",
     "gauge",
     "Partitions whose own breaker is not closed.",
@@ -119,6 +122,14 @@ export const render = (status: Status): string => {
     "counter",
     "Records given up.",
     of(one => one.replay.deadLettered)
+  )
+  page.family(
+    "spillway_dead_letters_total",
+    "counter",
+    "Records given up, by reason: Kafka's error, MAX_ATTEMPTS, or what was wrong with the message they were in.",
+    fallbacks.flatMap(({ producer, queue, replay }) =>
+      Object.entries(replay.deadLetters).map(([reason, records]) => [{ producer, queue, reason }, records] as const)
+    )
   )
   page.family(
     "spillway_reparked_records_total",
@@ -174,6 +185,17 @@ export const render = (status: Status): string => {
           )
     )
   )
+  page.family(
+    "spillway_queue_oldest_record_age_seconds",
+    "gauge",
+    "Age of the oldest parked record this instance knows of, from its first failure; 0 when nothing is parked.",
+    of(one => one.oldestAgeMs / 1000)
+  )
+  page.histogram(
+    "spillway_queue_time_seconds",
+    "From a record's first failure to its delivery by the retry daemon.",
+    fallbacks.map(({ producer, queue, queueTime }) => [{ producer, queue }, queueTime] as const)
+  )
   const limited = (read: (backlog: BacklogStatus) => number) =>
     fallbacks.flatMap(({ producer, queue, writer: { backlog } }) =>
       backlog === undefined ? [] : [[{ producer, queue }, read(backlog)] as const]
@@ -225,10 +247,43 @@ export const render = (status: Status): string => {
       (["kafka", "queue"] as const).map(to => [{ to }, spool.drained[to]] as const)
     )
   }
-  page.histogram("spillway_publish_duration_seconds", "From acceptance to durable, by where.", [
-    [{ outcome: "delivered" }, publishLatency.delivered],
-    [{ outcome: "diverted" }, publishLatency.diverted],
-    [{ outcome: "spooled" }, publishLatency.spooled]
+  page.histogram(
+    "spillway_publish_duration_seconds",
+    "From acceptance to durable, by where; for diverted and spooled records that is the time a failover takes.",
+    [
+      [{ outcome: "delivered" }, publishLatency.delivered],
+      [{ outcome: "diverted" }, publishLatency.diverted],
+      [{ outcome: "spooled" }, publishLatency.spooled]
+    ]
+  )
+  if (telemetry !== undefined) {
+    page.family("spillway_telemetry_exported_spans_total", "counter", "Spans the OTLP endpoint has taken.", [
+      [{}, telemetry.exportedSpans]
+    ])
+    page.family(
+      "spillway_telemetry_dropped_spans_total",
+      "counter",
+      "Spans given up: no room was left, or the OTLP endpoint refused them.",
+      [[{}, telemetry.droppedSpans]]
+    )
+    page.family(
+      "spillway_telemetry_failed_exports_total",
+      "counter",
+      "Requests the OTLP endpoint did not take, or not in time.",
+      (["traces", "metrics"] as const).map(signal => [{ signal }, telemetry.failedExports[signal]] as const)
+    )
+  }
+  page.family("process_resident_memory_bytes", "gauge", "Resident memory of the process.", [
+    [{}, process.residentBytes]
   ])
-  return page.text
+  page.family("process_cpu_seconds_total", "counter", "Processor time of the process, user and system.", [
+    [{}, process.cpuSeconds]
+  ])
+  page.family("process_start_time_seconds", "gauge", "When this instance began, in Unix time.", [
+    [{}, status.startedAt / 1000]
+  ])
+  page.histogram("spillway_event_loop_delay_seconds", "How late the event loop came to a timer.", [
+    [{}, process.eventLoopDelay]
+  ])
+  return page.families
 }

@@ -26,6 +26,7 @@ import { compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
+import * as TraceContext from "./internal/traceContext.ts"
 import type { KafkaError, Service as KafkaService, ProduceOutcome } from "./KafkaClient.ts"
 import { type Durability, type Outcome, PublishError, type Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
@@ -56,6 +57,14 @@ export interface Dependencies {
   readonly onDelivered?: (records: number, bytes: number, ms: number) => void
   /** Told when the fallback has a batch: ms since its first record was accepted. */
   readonly onParked?: (outcome: "diverted" | "spooled", records: number, ms: number) => void
+  /** Told when a batch with traced records has come to its end in the fallback, where it has been since `from`. */
+  readonly onTracedDivert?: (
+    facts: Pick<Envelope, "topic" | "lastError"> & {
+      readonly traces: NonNullable<Batch["traces"]>
+      readonly from: number
+      readonly exceptions: ReadonlyArray<FallbackWriter.Exception>
+    }
+  ) => void
 }
 
 /** What the Producer is doing. */
@@ -184,6 +193,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         const message = `Kafka did not take it in time (${why?.message ?? "breaker open"}) and the topic has no fallback queue`
         return reject(batch, new PublishError({ reason: "FallbackUnavailable", message, cause: why }))
       }
+      const [traced] = batch.traces ?? []
       const envelope: Envelope = {
         topic: batch.topic,
         partition: batch.partition,
@@ -194,7 +204,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         notBefore: 0,
         lastError: why === undefined ? "Availability:BREAKER_OPEN" : `${why.class}:${why.reason}`,
         origin: options.origin,
-        traceParent: "",
+        traceParent: traced === undefined ? "" : TraceContext.format(traced.context),
         recordCount: batch.recordCount,
         batch: RecordBatch.parkable(batch.bytes, batch.bodyChecksum)
       }
@@ -203,7 +213,12 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         envelope,
         firstId: batch.idAt(0),
         maybeInKafka: batch.maybeWritten,
-        settle: exceptions => parked(batch, exceptions)
+        settle: exceptions => {
+          parked(batch, exceptions)
+          if (batch.traces === undefined) return
+          const { firstFailureAt: from, lastError, topic } = envelope
+          dependencies.onTracedDivert?.({ topic, lastError, traces: batch.traces, from, exceptions })
+        }
       })
     }
 

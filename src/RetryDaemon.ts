@@ -16,8 +16,8 @@ import type { Unmarshaller } from "./internal/gosoline.ts"
 import { type Content, readMessage } from "./internal/parkedMessage.ts"
 import type { Balancer } from "./internal/partitioner.ts"
 import { makeReceiver } from "./internal/receiver.ts"
-import { makeReplay } from "./internal/replay.ts"
-import { attempted, makeSettlement, type Settlement } from "./internal/settlement.ts"
+import { makeReplay, type Tried } from "./internal/replay.ts"
+import { attempted, type Buried, makeSettlement, type Settlement } from "./internal/settlement.ts"
 import { handBack, outageVisibilitySeconds } from "./internal/visibility.ts"
 import type { Service as KafkaService } from "./KafkaClient.ts"
 
@@ -50,6 +50,10 @@ export interface Dependencies {
   readonly breaker: BreakerService
   /** True while live records need what Kafka can take. */
   readonly pressed: () => boolean
+  /** Told the first failure of the oldest record among those just received, ms since the epoch. */
+  readonly onReceived?: (firstFailureAt: number) => void
+  readonly onTried?: (tried: Tried) => void
+  readonly onBuried?: (buried: Buried) => void
 }
 
 /** What the daemon has done since it started, in records unless named otherwise. */
@@ -59,6 +63,8 @@ export interface Counters {
   messages: number
   redelivered: number
   deadLettered: number
+  /** The same by reason; see `DeadLetterQueue.Cause`. */
+  deadLetters: Record<string, number>
   /** Of attempts that may have reached Kafka all the same: each can be a duplicate. */
   unknown: number
   /** Put back under a new message with what was left of the old one. */
@@ -106,12 +112,13 @@ export class RetryDaemon extends Context.Tag("spillway/RetryDaemon")<RetryDaemon
 
 export const make = (options: Options, dependencies: Dependencies): Effect.Effect<Service> =>
   Effect.sync(() => {
-    const { breaker, claims, deadLetters, kafka, pressed, queue } = dependencies
+    const { breaker, claims, deadLetters, kafka, onBuried, onReceived, onTried, pressed, queue } = dependencies
     const counters: Counters = {
       receives: 0,
       messages: 0,
       redelivered: 0,
       deadLettered: 0,
+      deadLetters: {},
       unknown: 0,
       reparked: 0,
       unreadable: 0
@@ -120,8 +127,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     const onUnknown = (records: number) => {
       counters.unknown += records
     }
-    const { rate, replay } = makeReplay({ ...options, kafka, breaker, pressed, onUnknown })
-    const settlement = makeSettlement({ ...options, queue, claims, deadLetters, counters })
+    const { rate, replay } = makeReplay({ ...options, kafka, breaker, pressed, onUnknown, onTried })
+    const settlement = makeSettlement({ ...options, queue, claims, deadLetters, counters, onBuried })
 
     /** A message that holds nothing to replay now. */
     const settleOther = (message: QueueMessage, content: Exclude<Content, { _tag: "Envelopes" }>, copies: Copies) =>
@@ -172,6 +179,10 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             else yield* end(one, settleOther(one.message, content, one.copies))
           }
           if (read.length === 0) return
+          const envelopes = read.flatMap(([, { envelopes }]) => envelopes)
+          onReceived?.(
+            envelopes.reduce((oldest, one) => Math.min(oldest, one.firstFailureAt), Number.POSITIVE_INFINITY)
+          )
           const replayed = yield* replay(
             read.flatMap(([{ copies }, { envelopes }]) => envelopes.map(envelope => ({ ...envelope, copies })))
           )

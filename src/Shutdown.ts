@@ -94,9 +94,10 @@ const run = ({ accounting, drainer, held, parking, parts }: Options, budgetMs: n
     const parkUntil = endsAt - Math.min(Math.ceil(budgetMs * rest.share), rest.most)
     parking.set(parkUntil)
     const left = Effect.map(Clock.currentTimeMillis, now => Math.max(1, endsAt - now))
-    const timed = <A>(phase: Effect.Effect<A>, ms: number) =>
+    const timed = <A>(name: string, phase: Effect.Effect<A>, ms: number) =>
       Effect.gen(function* () {
         const from = yield* Clock.currentTimeMillis
+        yield* Effect.logDebug(`shutdown: ${name} within ${Math.ceil(ms)} ms, ${accounting().inMemory} in memory`)
         // Disconnected: a phase that cannot be interrupted must not eat the budget of the next.
         yield* Effect.timeoutOption(Effect.disconnect(Effect.interruptible(phase)), Math.ceil(ms))
         return (yield* Clock.currentTimeMillis) - from
@@ -107,11 +108,13 @@ const run = ({ accounting, drainer, held, parking, parts }: Options, budgetMs: n
     const stopMs = (yield* left) * shares.stopReplay
     const graceMs = Math.ceil(stopMs * graceShare)
     const stopReplay = yield* timed(
+      "stop replay",
       Effect.all([drainer?.stop ?? Effect.void, ...daemons.map(daemon => daemon.stop(graceMs))], inParallel),
       stopMs
     )
     // With the breaker open this parks; `flush` ends when every record has its outcome, wherever that is.
     const flush = yield* timed(
+      "flush",
       Effect.forEach(
         parts,
         ({ breaker, producer }) =>
@@ -121,15 +124,18 @@ const run = ({ accounting, drainer, held, parking, parts }: Options, budgetMs: n
       (yield* left) * shares.flush
     )
     const park = yield* timed(
+      "park",
       Effect.forEach(parts, ({ producer }) => Effect.zipRight(producer.expireAll, producer.flush), inParallel),
       Math.max(1, parkUntil - (yield* Clock.currentTimeMillis))
     )
     // From the queues' deadline on, what they have not taken goes to the spool, or its callers are told.
     const spool = yield* timed(
+      "spool",
       Effect.forEach(parts, ({ producer }) => producer.flush, inParallel),
       yield* left
     )
     const endPolls = yield* timed(
+      "end polls",
       Effect.forEach(daemons, daemon => daemon.endPolls, inParallel),
       Math.max(leastEndPollsMs, yield* left)
     )
@@ -154,8 +160,12 @@ const run = ({ accounting, drainer, held, parking, parts }: Options, budgetMs: n
 export const once = (options: Options): Effect.Effect<(budgetMs: number) => Effect.Effect<Summary>> =>
   Effect.map(Deferred.make<Summary>(), done => {
     let started = false
-    const log = (summary: Summary) =>
-      summary.complete ? Effect.logInfo(render(summary)) : Effect.logError(render(summary))
+    const log = (summary: Summary) => {
+      const { accounting, complete, notDurable, phases, tookMs } = summary
+      const phasesMs = Object.fromEntries(Object.entries(phases).map(([name, ms]) => [`${name}Ms`, ms]))
+      const fields = { event: "shutdown", complete, tookMs, notDurable, ...accounting, ...phasesMs }
+      return Effect.annotateLogs(complete ? Effect.logInfo(render(summary)) : Effect.logError(render(summary)), fields)
+    }
     return budgetMs =>
       Effect.suspend(() => {
         if (started) return Deferred.await(done)

@@ -19,6 +19,9 @@ import type { Drivers } from "./internal/drivers.ts"
 import type { FallbackStatus } from "./internal/fallback.ts"
 import { Histogram, type LatencyStatus, latencyStatus } from "./internal/histogram.ts"
 import { accountingOf, healthOf, heldOf } from "./internal/report.ts"
+import { type Publishing, tracedPublishing } from "./internal/tracedPublishing.ts"
+import { type Vitals, watchVitals } from "./internal/vitals.ts"
+import * as Metrics from "./Metrics.ts"
 import type * as Producer from "./Producer.ts"
 import type { Durability, Outcome, PublishError, Receipt } from "./Receipt.ts"
 import type { ProducerRecord } from "./Record.ts"
@@ -26,6 +29,8 @@ import * as Shutdown from "./Shutdown.ts"
 import type * as Spool from "./Spool.ts"
 import * as SpoolDrainer from "./SpoolDrainer.ts"
 import { type SupervisionError, supervise } from "./Supervision.ts"
+import * as Telemetry from "./Telemetry.ts"
+import * as Tracing from "./Tracing.ts"
 
 export type { ConnectionStatus, Drivers, FallbackStatus, LatencyStatus }
 
@@ -46,6 +51,9 @@ export interface Status {
   /** Undefined when none is configured. */
   readonly spool: SpoolStatus | undefined
   readonly publishLatency: Readonly<Record<Durability, LatencyStatus>>
+  readonly process: Vitals
+  /** Of the export over OTLP; undefined when nothing is exported. */
+  readonly telemetry: Telemetry.Status | undefined
 }
 
 export interface Service {
@@ -60,6 +68,8 @@ export interface Service {
   /** For callers without Effect: rejects with the `PublishError`. */
   readonly publishPromise: (record: ProducerRecord) => Promise<Receipt>
   readonly status: () => Status
+  /** For whoever takes records in and knows of their traces; undefined when nothing is exported. */
+  readonly tracing: Tracing.Service | undefined
   /** The operator's word on a connection's breaker; `undefined` gives control back. */
   readonly forceBreaker: (connection: string, state: "open" | "closed" | undefined) => boolean
   readonly onBreakerChange: (
@@ -75,6 +85,14 @@ export interface Service {
 
 export class Spillway extends Context.Tag("spillway/Spillway")<Spillway, Service>() {}
 
+/** The last telemetry's share of a shutdown's budget, and what it has at least and at most, ms. */
+const flushing = { share: 0.1, least: 200, most: 2000 } as const
+
+const flushMs = (budgetMs: number, tookMs: number): number => {
+  const share = Math.min(flushing.most, budgetMs * flushing.share)
+  return Math.max(flushing.least, Math.min(share, budgetMs - tookMs))
+}
+
 /** The runtime for a configuration. Its scope's end shuts it down within `shutdown.budget`, unless that was done before. */
 export const make = (
   config: AppConfig.AppConfig,
@@ -84,6 +102,20 @@ export const make = (
   Effect.gen(function* () {
     const startedAt = yield* Clock.currentTimeMillis
     const latencies = { delivered: new Histogram(), diverted: new Histogram(), spooled: new Histogram() }
+    const vitals = yield* watchVitals
+    const { otlp } = config.telemetry
+    const clock = yield* Effect.clock
+    const telemetry =
+      otlp === undefined ? undefined : Telemetry.make(otlp, instance, startedAt, () => Metrics.families(status()))
+    const tracing =
+      otlp === undefined || telemetry === undefined
+        ? undefined
+        : Tracing.make({
+            sampleRatio: otlp.sampleRatio,
+            instance,
+            now: () => clock.unsafeCurrentTimeMillis(),
+            record: telemetry.record
+          })
     // Made first, so that it is closed last.
     const spool = config.spool === undefined ? undefined : yield* drivers.spool(config.spool)
     const parking = makeDeadline()
@@ -94,7 +126,9 @@ export const make = (
         return output?.connection === connection.name ? [{ producer, output }] : []
       })
       if (members.length === 0) continue
-      connections.push(yield* makeConnection(drivers, config, connection, members, instance, latencies, spool, parking))
+      connections.push(
+        yield* makeConnection(drivers, config, connection, members, instance, latencies, spool, parking, tracing)
+      )
     }
     const byTopic = new Map<string, Producer.Service>()
     for (const { producer } of connections) {
@@ -114,7 +148,8 @@ export const make = (
     const failure = yield* Deferred.make<never, SupervisionError>()
     const loops = yield* FiberSet.make()
     const draining = drainer === undefined ? [] : [["spool drainer", drainer.run] as const]
-    for (const [name, loop] of [...connections.flatMap(connection => connection.loops), ...draining]) {
+    const exporting = telemetry === undefined ? [] : [["telemetry", telemetry.run] as const]
+    for (const [name, loop] of [...connections.flatMap(connection => connection.loops), ...draining, ...exporting]) {
       yield* FiberSet.run(
         loops,
         Effect.catchAll(supervise(name, loop), error => Deferred.fail(failure, error))
@@ -124,7 +159,7 @@ export const make = (
     const spoolStatus = (): SpoolStatus | undefined =>
       spool === undefined || drainer === undefined ? undefined : { ...spool.status(), drained: drainer.counters() }
 
-    const shutdown = yield* Shutdown.once({
+    const end = yield* Shutdown.once({
       accounting: () => accountingOf(connections),
       drainer,
       held: () => heldOf(connections),
@@ -135,10 +170,33 @@ export const make = (
         daemons: Array.from(fallbacks.values(), ({ daemon }) => daemon)
       }))
     })
+    const status = (): Status => {
+      const statuses = connections.map(connectionStatus)
+      const spooled = spoolStatus()
+      return {
+        instance,
+        startedAt,
+        health: healthOf(statuses, spooled, config.buffer),
+        accounting: accountingOf(connections),
+        held: heldOf(connections),
+        connections: statuses,
+        spool: spooled,
+        publishLatency: {
+          delivered: latencyStatus(latencies.delivered),
+          diverted: latencyStatus(latencies.diverted),
+          spooled: latencyStatus(latencies.spooled)
+        },
+        process: vitals(),
+        telemetry: telemetry?.status()
+      }
+    }
+
+    const shutdown = (budgetMs: number) =>
+      Effect.tap(end(budgetMs), ({ tookMs }) => telemetry?.flush(flushMs(budgetMs, tookMs)) ?? Effect.void)
     // Registered last, so it runs first: loops, client and queues are still there.
     yield* Effect.addFinalizer(() => Effect.interruptible(Effect.asVoid(shutdown(config.shutdown.budgetMs))))
 
-    return {
+    const publishing: Publishing = {
       offer: (record, callback) => producerOf(record).offer(record, callback),
       publish: record => producerOf(record).publish(record),
       publishPromise: record => producerOf(record).publishPromise(record),
@@ -147,25 +205,13 @@ export const make = (
         return Effect.forEach(records, record => Effect.merge(producerOf(record).publish(record)), {
           concurrency: "unbounded"
         })
-      },
-      status: () => {
-        const statuses = connections.map(connectionStatus)
-        const spooled = spoolStatus()
-        return {
-          instance,
-          startedAt,
-          health: healthOf(statuses, spooled, config.buffer),
-          accounting: accountingOf(connections),
-          held: heldOf(connections),
-          connections: statuses,
-          spool: spooled,
-          publishLatency: {
-            delivered: latencyStatus(latencies.delivered),
-            diverted: latencyStatus(latencies.diverted),
-            spooled: latencyStatus(latencies.spooled)
-          }
-        }
-      },
+      }
+    }
+
+    return {
+      ...(tracing === undefined ? publishing : tracedPublishing(publishing, tracing)),
+      status,
+      tracing,
       forceBreaker: (name, state) => {
         const found = connections.find(connection => connection.name === name)
         found?.breaker.force(state)

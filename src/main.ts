@@ -39,6 +39,8 @@ const help = Effect.promise(() => import("./cli/help.ts"))
 /** Package managers pass a bare "--" on; there is nothing behind it that is not an option. */
 const given = process.argv.slice(2).filter(argument => argument !== "--")
 
+const level = Log.levelOf(process.env.SPILLWAY_LOG_LEVEL)
+
 const about = { name: "spillway", version: manifest.version }
 const argv = ["", "", ...given]
 
@@ -58,7 +60,7 @@ const run = parsed.pipe(
   }),
   Effect.catchAllCause(cause => complain(Exit.codes.software, Cause.pretty(cause))),
   Effect.provide(Environment.layer),
-  Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG)))
+  Effect.provide(Log.layer(Log.formatOf(process.env.SPILLWAY_LOG), level))
 )
 
 /** A page of help, a script of completions: what is only read. Undefined where there is something to be done. */
@@ -73,7 +75,9 @@ const program = Effect.flatMap(text, page =>
   page === undefined ? run : Effect.sync(() => process.stdout.write(`${page}\n`))
 )
 
-await Effect.runPromise(program)
+const wrongLevel = complain(Exit.codes.usage, `SPILLWAY_LOG_LEVEL: expected one of ${Log.levelNames.join(", ")}`)
+
+await Effect.runPromise(level === undefined ? wrongLevel : program)
 // Output that waits for a slow reader is part of the account.
 for (const stream of [process.stdout, process.stderr]) await new Promise(resolve => stream.write("", resolve))
 process.exit(Exit.chosen())

@@ -128,7 +128,8 @@ describe("the example", () => {
         }
       },
       buffer: { maxRecords: 200_000, maxBytes: 268_435_456, maxWaitMs: 1000 },
-      spool: undefined
+      spool: undefined,
+      telemetry: { otlp: undefined }
     })
   })
 

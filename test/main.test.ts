@@ -55,6 +55,12 @@ describe("the command line", () => {
     }
   })
 
+  it("refuses a log level there is not, with 64", async () => {
+    const { code, stderr } = await new RunningService(["--version"], { env: { SPILLWAY_LOG_LEVEL: "loud" } }).ended
+    assert.equal(code, 64)
+    assert.match(stderr, /SPILLWAY_LOG_LEVEL: expected one of debug, info, warning, error/)
+  })
+
   it("lists what is wrong with a configuration, with 78 and no stack", async () => {
     const bad = file("bad.yaml", "http: { prot: 1 }\nshutdown: { budget: soon }\n")
     const { code, stderr, stdout } = await run("serve", "--config", nowhere, "--config", bad)
@@ -125,7 +131,7 @@ describe("the service without anything to connect to", () => {
     "refuses new records and settles those it has while it shuts down; a second signal changes nothing",
     slow,
     async () => {
-      const service = await start(["--config", nowhere], { env: { SPILLWAY_LOG: "json" } })
+      const service = await start(["--config", nowhere], { env: { SPILLWAY_LOG: "json", SPILLWAY_LOG_LEVEL: "debug" } })
       const publish = () => fetch(`${service.url}/v1/topics/events/records`, { method: "POST", body: '{"n":1}' })
       const open = publish()
       await service.says(/circuit breaker of default \(cluster\): open/)
@@ -144,7 +150,16 @@ describe("the service without anything to connect to", () => {
       // Its caller was told; whoever runs the service is told as well.
       assert.equal(code, 1)
       const lines = stdout.trim().split("\n")
-      const messages = lines.map(line => JSON.parse(line).message)
+      const entries = lines.map(line => JSON.parse(line))
+      const messages = entries.map(({ message }) => message)
+      const opened = entries.find(({ event, state }) => event === "breaker" && state === "open")
+      assert.deepEqual([opened.level, opened.connection, opened.scope], ["warning", "default", "cluster"])
+      assert.ok(messages.some(message => /^shutdown: flush within \d+ ms, 1 in memory$/.test(message)))
+      const { accepted, event, failed, level } = entries.at(-1)
+      assert.deepEqual(
+        { accepted, event, failed, level },
+        { accepted: 1, event: "shutdown", failed: 1, level: "error" }
+      )
       assert.match(
         messages.at(-1),
         /^shutdown incomplete .* accepted=1 delivered=0 .* failed=1 in_memory=0 .*; 1 found no durable place and their callers/

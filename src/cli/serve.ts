@@ -3,6 +3,7 @@
  */
 import process from "node:process"
 import * as Command from "@effect/cli/Command"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
@@ -17,11 +18,12 @@ import * as Spillway from "../Spillway.ts"
 import * as SpotNotice from "../SpotNotice.ts"
 import * as Exit from "./exit.ts"
 import * as Options from "./options.ts"
+import { type Entry, StatusLog } from "./statusLog.ts"
 
 /** How long open connections may take to close once every record has its outcome, ms. */
 const closeMs = 1000
-/** How often readiness is looked at for the log, ms. */
-const readinessLookMs = 1000
+/** How often the status is looked at for the log, ms. */
+const lookMs = 1000
 
 const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => {
   const { host: hostname, port } = config.http
@@ -49,18 +51,25 @@ const announcement = (config: AppConfig.AppConfig, port: number, version: string
   return `spillway ${version} listening on ${address} (producers: ${list(topics)}; kafka: ${list(brokers)}; queues: ${list(queues)})`
 }
 
-/** Logs what changes: circuit breakers as it happens, readiness when it is looked at. */
-const watch = (spillway: Spillway.Service, log: (text: string) => void): Effect.Effect<never> => {
+const levels = { info: Effect.logInfo, warning: Effect.logWarning, error: Effect.logError } as const
+
+const write = ({ fields, level, message }: Entry): Effect.Effect<void> =>
+  Effect.annotateLogs(levels[level](message), fields)
+
+/** Logs what changes: circuit breakers as it happens, the rest when it is looked at. */
+const watch = (spillway: Spillway.Service, log: (entry: Entry) => void): Effect.Effect<never> => {
   spillway.onBreakerChange((connection, scope, state, reason) => {
-    log(`circuit breaker of ${connection} (${scope}): ${state}${reason === "" ? "" : `: ${reason}`}`)
+    log({
+      level: state === "open" ? "warning" : "info",
+      message: `circuit breaker of ${connection} (${scope}): ${state}${reason === "" ? "" : `: ${reason}`}`,
+      fields: { event: "breaker", connection, scope, state, reason }
+    })
   })
-  let last = ""
-  const look = Effect.sync(() => {
-    const { readiness, reasons } = spillway.status().health
-    if (readiness !== last) log(`readiness: ${readiness}${reasons.length === 0 ? "" : `: ${reasons.join("; ")}`}`)
-    last = readiness
-  })
-  return Effect.forever(Effect.zipRight(look, Effect.sleep(readinessLookMs)))
+  const statusLog = new StatusLog()
+  const look = Effect.flatMap(Clock.currentTimeMillis, now =>
+    Effect.forEach(statusLog.look(spillway.status(), now), write, { discard: true })
+  )
+  return Effect.forever(Effect.zipRight(look, Effect.sleep(lookMs)))
 }
 
 /** Answers what is open, lets nobody in, and accounts. The exit code. */
@@ -93,7 +102,7 @@ const run = (
   Effect.gen(function* () {
     const config = yield* AppConfig.load(files, env)
     const runFork = Runtime.runFork(yield* Effect.runtime())
-    const log = (text: string) => void runFork(Effect.log(text))
+    const log = (entry: Entry) => void runFork(write(entry))
     const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
     const handler = HttpHandler.make({ spillway, http: config.http })

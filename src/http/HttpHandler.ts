@@ -15,7 +15,7 @@ import { ofRequest, type RequestHead } from "./RequestHead.ts"
 import { streamBody } from "./streamBody.ts"
 
 export interface Options {
-  readonly spillway: Pick<Spillway, "offer" | "status">
+  readonly spillway: Pick<Spillway, "offer" | "status"> & Partial<Pick<Spillway, "tracing">>
   /** `token`: asked for everywhere but at `/healthz` and `/readyz`. */
   readonly http: Pick<HttpConfig, "maxBodyBytes" | "token" | "requestTimeoutMs">
 }
@@ -66,7 +66,7 @@ const withoutBigints = (_: string, value: unknown): unknown => (typeof value ===
 
 export const make = ({ http, spillway }: Options): HttpHandler => {
   const authorized = authorizer(http.token)
-  const publish = PublishRoute.make({ ...http, offer: spillway.offer })
+  const publish = PublishRoute.make({ ...http, offer: spillway.offer, tracing: spillway.tracing })
   let refusing = false
 
   const pages: Readonly<Record<string, { readonly open: boolean; readonly answer: () => Answer.Answer }>> = {

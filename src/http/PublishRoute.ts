@@ -3,11 +3,13 @@
  */
 import type { Outcome } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
+import type { Service as Tracing } from "../Tracing.ts"
 import * as Answer from "./Answer.ts"
 import { Exchange, type Receiver, type Respond } from "./Exchange.ts"
 import * as RecordHeaders from "./RecordHeaders.ts"
 import * as RecordJson from "./RecordJson.ts"
 import type { RequestHead } from "./RequestHead.ts"
+import * as RequestTrace from "./RequestTrace.ts"
 import { Timeouts } from "./Timeouts.ts"
 
 export interface Options {
@@ -15,6 +17,8 @@ export interface Options {
   readonly maxBodyBytes: number
   /** From the request's first byte to the answer, ms. */
   readonly requestTimeoutMs: number
+  /** Undefined: records carry the trace of their request on, and nothing is told of it. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** Most records in one request: what their results take is bounded, too. */
@@ -27,12 +31,15 @@ class Publish extends Exchange {
   readonly maxBodyBytes: number
   readonly #topic: string
   readonly #head: RequestHead
+  readonly #trace: RequestTrace.RequestTrace | undefined
   readonly #offer: Options["offer"]
 
   constructor(topic: string, head: RequestHead, options: Options, timeouts: Timeouts, respond: Respond) {
-    super(timeouts, respond)
+    const trace = RequestTrace.begin(options.tracing, topic, head)
+    super(timeouts, trace === undefined ? respond : RequestTrace.ending(trace, respond))
     this.#topic = topic
     this.#head = head
+    this.#trace = trace
     this.#offer = options.offer
     this.maxBodyBytes = options.maxBodyBytes
   }
@@ -55,7 +62,7 @@ class Publish extends Exchange {
     const record = RecordHeaders.toRecord(this.#topic, this.#head, value)
     if ("_tag" in record) return this.answer(Answer.single(record, undefined))
     const { id } = record
-    this.#offer(record, outcome => this.answer(Answer.single(outcome, id)))
+    this.#offer(RequestTrace.carry(record, this.#trace), outcome => this.answer(Answer.single(outcome, id)))
   }
 
   #many(entries: ReadonlyArray<RecordJson.Entry>): void {
@@ -68,7 +75,7 @@ class Publish extends Exchange {
         if (--left === 0) this.answer(results.answer())
       }
       if ("_tag" in parsed) take(parsed)
-      else this.#offer(parsed, take)
+      else this.#offer(RequestTrace.carry(parsed, this.#trace), take)
     })
   }
 }

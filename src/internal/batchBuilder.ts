@@ -7,6 +7,7 @@ import type { Headers, HeaderValue } from "../Record.ts"
 import * as RecordId from "../RecordId.ts"
 import { headerBytes, writeHeader } from "./batchLayout.ts"
 import type { BufferPool } from "./bufferPool.ts"
+import { parentHeader, read as readTrace, type TraceContext } from "./traceContext.ts"
 import { varintSize, varlongSize, writeVarint, writeVarlong } from "./zigzag.ts"
 
 /** Node's typed writer, in both runtimes and measurably faster than `write(text, position, "utf8")`. */
@@ -23,6 +24,13 @@ export interface Appendable {
   readonly value: Uint8Array | string | null
   readonly headers?: Headers | undefined
   readonly id?: string | undefined
+}
+
+/** A sampled trace context that a record of a batch carries. */
+export interface Trace {
+  /** Which record. */
+  readonly index: number
+  readonly context: TraceContext
 }
 
 /** Enough for the head of a Produce request with names of usual length (it takes 34 bytes and the names), bytes. */
@@ -55,6 +63,7 @@ export class BatchBuilder {
   #maxTimestamp = 0
   #ids: RecordId.IdSequence
   #givenIds: Map<number, string> | undefined
+  #traces: Array<Trace> | undefined
   /** Records appended so far. */
   count = 0
 
@@ -91,6 +100,11 @@ export class BatchBuilder {
     return given === undefined ? index => RecordId.at(ids, index) : index => given.get(index) ?? RecordId.at(ids, index)
   }
 
+  /** Those of its records whose `traceparent` header is sampled; undefined when there is none. */
+  get traces(): ReadonlyArray<Trace> | undefined {
+    return this.#traces
+  }
+
   /**
    * Appends one record unless it would push the batch over `batchLimit` bytes (the first record always fits), or is
    * itself larger than `recordLimit`.
@@ -111,6 +125,7 @@ export class BatchBuilder {
     let givenId = record.id
     let headerCount = 0
     let headersLength = 0
+    let trace: TraceContext | undefined
     if (headers !== undefined) {
       headerCount = headers.length
       for (let i = 0; i < headerCount; i++) {
@@ -119,6 +134,7 @@ export class BatchBuilder {
         if (header[0] === this.#idHeaderName && header[1] !== null && givenId === undefined) {
           givenId = typeof header[1] === "string" ? header[1] : Buffer.from(header[1]).toString("utf8")
         }
+        if (header[0] === parentHeader) trace ??= readTrace(header[1])
         const nameLength = Buffer.byteLength(header[0])
         headersLength += varintSize(nameLength) + nameLength + sizeOfHeaderValue(header[1])
       }
@@ -183,6 +199,10 @@ export class BatchBuilder {
     if (givenId !== undefined) {
       this.#givenIds ??= new Map()
       this.#givenIds.set(index, givenId)
+    }
+    if (trace?.sampled === true) {
+      this.#traces ??= []
+      this.#traces.push({ index, context: trace })
     }
     this.count = index + 1
     return needed

@@ -12,10 +12,13 @@ import * as FallbackWriter from "../FallbackWriter.ts"
 import type { Service as KafkaService } from "../KafkaClient.ts"
 import * as RetryDaemon from "../RetryDaemon.ts"
 import type * as Spool from "../Spool.ts"
+import type { Service as Tracing } from "../Tracing.ts"
 import { makeBacklog } from "./backlog.ts"
 import { fallbackBudgetMs } from "./config/model.ts"
 import type { Deadline } from "./deadline.ts"
 import type { Drivers } from "./drivers.ts"
+import { Histogram, type LatencyStatus, latencyStatus } from "./histogram.ts"
+import type { Tried } from "./replay.ts"
 
 /** One topic with a fallback. */
 export interface FallbackStatus {
@@ -27,11 +30,23 @@ export interface FallbackStatus {
   readonly replay: Readonly<RetryDaemon.Counters> & { readonly recordsPerSecond: number }
   /** As last asked for; undefined when it could not be. */
   readonly depth: QueueDepth | undefined
+  /**
+   * Age of the oldest parked record this instance knows of, ms, from its first failure: of those received last, or of what
+   * lies there since the queue was last seen empty. 0 while it is.
+   */
+  readonly oldestAgeMs: number
+  /** From first failure to delivery, weighted by records. */
+  readonly queueTime: LatencyStatus
   /** Why the queue cannot be used; empty when it can. */
   readonly fault: string
   /** Requests as AWS bills them, 64 KiB each. */
   readonly billedRequests: number
 }
+
+/** From seconds to the longest retention of a queue, ms. */
+const queueTimeBounds = [1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 345_600, 1_209_600].map(s => s * 1000)
+/** The histogram's last bucket begins beyond the longest bound, ms. */
+const shortestQueueTimeMs = 200
 
 /** How long parcels wait to share a message, ms. */
 const collectMs = 5
@@ -69,7 +84,8 @@ export const makeFallback = (
   breaker: CircuitBreaker.Service,
   pressed: () => boolean,
   spool: Spool.Service | undefined,
-  deadline: Deadline
+  deadline: Deadline,
+  tracing: Tracing | undefined
 ): Effect.Effect<Fallback, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { retry } = producer
@@ -86,13 +102,14 @@ export const makeFallback = (
       onRequest
     })
     const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
     const backlog =
       retry.backlog === undefined
         ? undefined
         : makeBacklog(
             driven,
             { ...retry.backlog, key: `stream.producer.${producer.name}.retry.backlog.max_messages` },
-            () => clock.unsafeCurrentTimeMillis(),
+            now,
             deadline
           )
     const queue = backlog?.queue ?? driven
@@ -114,6 +131,22 @@ export const makeFallback = (
       spool,
       backlog
     })
+    const queueTime = new Histogram(shortestQueueTimeMs)
+    let oldestAt: number | undefined
+    const onTried = ({ from, outcome, to, unit }: Tried) => {
+      if (outcome._tag === "Delivered") {
+        for (const { firstFailureAt, recordCount } of unit.envelopes) {
+          queueTime.add(Math.max(0, to - firstFailureAt), recordCount)
+        }
+      }
+      if (tracing === undefined || unit.envelopes.every(({ traceParent }) => traceParent === "")) return
+      const { bytes: batch, partition, topic } = unit
+      const result =
+        outcome._tag === "Delivered"
+          ? { outcome: "delivered", baseOffset: outcome.baseOffset }
+          : { outcome: "failed", baseOffset: undefined, error: outcome.error.reason }
+      tracing.replayed({ topic, partition, batch, from, to, ...result })
+    }
     const daemon = yield* RetryDaemon.make(
       {
         topic: output.topic,
@@ -130,7 +163,21 @@ export const makeFallback = (
         unmarshaller: retry.unmarshaller,
         rate: retry.rate
       },
-      { queue, claims, deadLetters, kafka, breaker, pressed }
+      {
+        queue,
+        claims,
+        deadLetters,
+        kafka,
+        breaker,
+        pressed,
+        onTried,
+        onReceived: firstFailureAt => {
+          oldestAt = firstFailureAt
+        },
+        onBuried: ({ envelope, ...buried }) => {
+          if (envelope.traceParent !== "") tracing?.deadLettered({ batch: envelope.batch, ...buried })
+        }
+      }
     )
     let depth: QueueDepth | undefined
     let fault = ""
@@ -140,6 +187,8 @@ export const makeFallback = (
         onSuccess: ([, measured]) => {
           depth = measured
           fault = ""
+          const empty = measured.visible + measured.inFlight + measured.delayed === 0
+          oldestAt = empty ? undefined : (oldestAt ?? now())
         },
         onFailure: error => {
           depth = undefined
@@ -160,6 +209,8 @@ export const makeFallback = (
         writer: writer.status(),
         replay: { ...daemon.counters(), recordsPerSecond: daemon.rate() },
         depth,
+        oldestAgeMs: oldestAt === undefined ? 0 : Math.max(0, now() - oldestAt),
+        queueTime: latencyStatus(queueTime, queueTimeBounds),
         fault: writer.status().state === "down" ? writer.status().reason : fault,
         billedRequests: billed
       })

@@ -5,7 +5,7 @@
 import type { Permit } from "../CircuitBreaker.ts"
 import type { BatchStamp, KafkaError, ProduceBatch } from "../KafkaClient.ts"
 import { type Outcome, type PublishError, Receipt, type Settlement } from "../Receipt.ts"
-import type { BatchBuilder } from "./batchBuilder.ts"
+import type { BatchBuilder, Trace } from "./batchBuilder.ts"
 import { headerBytes } from "./batchLayout.ts"
 
 /**
@@ -30,6 +30,8 @@ export class Batch implements ProduceBatch {
   readonly deadline: number
   /** A caller fixed the partition of one of its records. */
   readonly partitionFixed: boolean
+  /** The sampled traces its records belong to. */
+  readonly traces: ReadonlyArray<Trace> | undefined
   bytes: Uint8Array
   bodyChecksum: number | undefined
   /** The builder's memory in front of them, for the head of a request. */
@@ -62,6 +64,7 @@ export class Batch implements ProduceBatch {
       readonly openedAt: number
       readonly deadline: number
       readonly partitionFixed: boolean
+      readonly traces: ReadonlyArray<Trace> | undefined
     }
   ) {
     this.lane = lane
@@ -79,6 +82,7 @@ export class Batch implements ProduceBatch {
     this.openedAt = parts.openedAt
     this.deadline = parts.deadline
     this.partitionFixed = parts.partitionFixed
+    this.traces = parts.traces
   }
 
   /** Tells callers that their records are durable: all of them, or those from `from` up to `to`. */
@@ -159,7 +163,8 @@ export class Lane {
         idAt: builder.idAt,
         openedAt: this.openedAt,
         deadline: this.openedAt + writeTimeoutMs,
-        partitionFixed: this.partitionFixed
+        partitionFixed: this.partitionFixed,
+        traces: builder.traces
       })
     )
     this.builder = undefined

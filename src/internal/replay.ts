@@ -43,6 +43,16 @@ export interface ReplayOptions {
   readonly pressed: () => boolean
   /** Told the records of attempts that may have reached Kafka all the same. */
   readonly onUnknown: (records: number) => void
+  /** Told what came of a batch that Kafka was tried with; times in ms since the epoch. */
+  readonly onTried?: ((tried: Tried) => void) | undefined
+}
+
+/** One batch, tried. */
+export interface Tried {
+  readonly unit: Unit<Envelope>
+  readonly outcome: ProduceOutcome
+  readonly from: number
+  readonly to: number
 }
 
 export interface Replay {
@@ -72,7 +82,7 @@ const countedReasons: ReadonlySet<string> = new Set([
 const outage: Fate = { _tag: "Outage" }
 
 export const makeReplay = (options: ReplayOptions): Replay => {
-  const { balancer, batchBytes, breaker, kafka, onUnknown, pressed, rate, writeTimeoutMs } = options
+  const { balancer, batchBytes, breaker, kafka, onTried, onUnknown, pressed, rate, writeTimeoutMs } = options
   const pacer = new Pacer(rate)
   const placement = new Placement(kafka, balancer, writeTimeoutMs)
   breaker.onChange((scope, state) => {
@@ -98,6 +108,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
           fates.set(unit, { _tag: "Delivered" })
           for (const { copies, recordCount } of unit.envelopes) copies.delivered(recordCount)
           breaker.settle(permit, "success", now - startedAt)
+          onTried?.({ unit, outcome, from: startedAt, to: now })
           return false
         }
         const { error } = outcome
@@ -106,6 +117,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
         const refused = error.class === "Permanent" || countedReasons.has(error.reason)
         fates.set(unit, refused ? { _tag: "Refused", error } : outage)
         breaker.settle(permit, refused ? "ignored" : "failure", now - startedAt, error.reason)
+        onTried?.({ unit, outcome, from: startedAt, to: now })
         return false
       }
       const abandoned = Effect.sync(() => {

@@ -25,7 +25,22 @@ export interface SettlementOptions {
   /** Delay before the next attempt of a refused record, ms. */
   readonly afterMs: number
   /** The daemon's, in records: added to here. */
-  readonly counters: { deadLettered: number; unknown: number; reparked: number }
+  readonly counters: {
+    deadLettered: number
+    readonly deadLetters: Record<string, number>
+    unknown: number
+    reparked: number
+  }
+  readonly onBuried?: ((buried: Buried) => void) | undefined
+}
+
+/** One batch, given up. Times in ms since the epoch. */
+export interface Buried {
+  readonly envelope: Envelope
+  readonly queue: string
+  readonly reason: string
+  readonly from: number
+  readonly to: number
 }
 
 /** Settling fails when the message must stay because the queue or the claim check failed. */
@@ -68,6 +83,10 @@ export const makeSettlement = (options: SettlementOptions): Settlement => {
       counters.unknown += records
     }
   })
+  const buried = (reason: string, records: number) => {
+    counters.deadLettered += records
+    counters.deadLetters[reason] = (counters.deadLetters[reason] ?? 0) + records
+  }
   const firstIdOf = ({ batch }: Envelope): string => RecordBatch.firstId(batch, idHeader)
 
   /** Stores envelopes as a new message; false when that failed, so that the old message must stay. */
@@ -92,11 +111,13 @@ export const makeSettlement = (options: SettlementOptions): Settlement => {
 
   const buryRecords = (envelope: Envelope, error: KafkaError, reason: string, copies: Copies) => {
     const cause = { reason, errorClass: error.class, message: error.message }
-    const put = Effect.tap(deadLetters.put(envelope, firstIdOf(envelope), cause), () =>
-      Effect.sync(() => {
-        counters.deadLettered += envelope.recordCount
-      })
-    )
+    const put = Effect.gen(function* () {
+      const from = yield* Clock.currentTimeMillis
+      yield* deadLetters.put(envelope, firstIdOf(envelope), cause)
+      buried(reason, envelope.recordCount)
+      const to = yield* Clock.currentTimeMillis
+      options.onBuried?.({ envelope, queue: deadLetters.name, reason, from, to })
+    })
     return copies.place(envelope.recordCount, put, () => true)
   }
 
@@ -161,7 +182,7 @@ export const makeSettlement = (options: SettlementOptions): Settlement => {
     bury: (message, cause, records, copies) =>
       Effect.gen(function* () {
         yield* copies.place(records, deadLetters.putMessage(message, cause), () => true)
-        counters.deadLettered += records
+        buried(cause.reason, records)
         yield* remove(message)
       }),
     postpone: (message, records, seconds, copies) => {

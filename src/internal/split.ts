@@ -32,7 +32,11 @@ export const split = (batch: Batch, error: KafkaError): Split | undefined => {
       idAt: position => batch.idAt(places[position] ?? 0),
       openedAt: batch.openedAt,
       deadline: batch.deadline,
-      partitionFixed: batch.partitionFixed
+      partitionFixed: batch.partitionFixed,
+      traces: batch.traces?.flatMap(({ context, index }) => {
+        const place = places.indexOf(index)
+        return place < 0 ? [] : [{ context, index: place }]
+      })
     })
   const all = records.map((_, index) => index)
   const culprits = new Set(error.culprits?.filter(index => index >= 0 && index < records.length))

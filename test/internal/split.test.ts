@@ -8,6 +8,8 @@ import { type Outcome, Receipt } from "../../src/Receipt.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
 import { batchOf } from "../support/batches.ts"
 
+const context = { traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true }
+
 const batchOfRecords = (count: number) => {
   const told: Array<string> = []
   const ids = Array.from({ length: count }, (_, index) => `id-${index}`)
@@ -22,7 +24,8 @@ const batchOfRecords = (count: number) => {
     idAt: index => ids[index] ?? "",
     openedAt: 5,
     deadline: 1005,
-    partitionFixed: true
+    partitionFixed: true,
+    traces: [0, count - 1].map(index => ({ index, context }))
   })
   // The checksum is not valid before a batch is sent: splitting must not rely on it.
   batch.bytes.fill(0, 17, 21)
@@ -39,6 +42,8 @@ test("named culprits are taken out, everyone else goes on together", () => {
   const found = split(batch, fromCode(87, { culprits: [1, 4] }))
   assert.deepEqual(idsIn(found?.rejected), ["id-1", "id-4"])
   assert.deepEqual(found?.parts.map(idsIn), [["id-0", "id-2", "id-3"]])
+  assert.deepEqual(found?.rejected?.traces, [{ index: 1, context }])
+  assert.deepEqual(found?.parts[0]?.traces, [{ index: 0, context }])
   for (const part of [found?.rejected, ...(found?.parts ?? [])]) part?.succeed("delivered", 10n)
   assert.deepEqual(told, ["id-1=id-1", "id-4=id-4", "id-0=id-0", "id-2=id-2", "id-3=id-3"])
 })

@@ -9,6 +9,7 @@ import type { Report } from "./field.ts"
 import * as Model from "./model.ts"
 import { deadLetterQueueOf, queueFault } from "./queue.ts"
 import type { Written, WrittenAwsClient, WrittenConnection, WrittenRetry } from "./shape.ts"
+import { telemetryOf } from "./telemetry.ts"
 import { type Path as KeyPath, locate, type Node, type Origin } from "./tree.ts"
 
 /** What assembling needs beside the values. `readText` reads a certificate file; it throws when it cannot. */
@@ -112,7 +113,8 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
     },
     shutdown: { budgetMs: shutdown.budget, spot: spotOf(shutdown.spot, around) },
     buffer: room,
-    spool
+    spool,
+    telemetry: { otlp: telemetryOf(written.telemetry, around) }
   }
 }
 

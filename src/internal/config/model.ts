@@ -214,6 +214,27 @@ export interface SpoolConfig {
   readonly queueTimeoutMs: number
 }
 
+/** `telemetry.otlp`: where spans and metrics are sent. */
+export interface OtlpConfig {
+  /** Without `/v1/traces` and `/v1/metrics`. */
+  readonly endpoint: string
+  /** Names in small letters. */
+  readonly headers: Readonly<Record<string, Secret>>
+  readonly intervalMs: number
+  /** For one answer. */
+  readonly timeoutMs: number
+  /** Part of what comes without a trace that begins one. */
+  readonly sampleRatio: number
+  readonly serviceName: string
+  readonly resourceAttributes: Readonly<Record<string, string>>
+}
+
+/** `telemetry`. */
+export interface TelemetryConfig {
+  /** Undefined: nothing is exported. */
+  readonly otlp: OtlpConfig | undefined
+}
+
 /** A whole, valid configuration. Names between its parts are resolved: what is named exists. */
 export interface AppConfig {
   readonly outputs: Readonly<Record<string, OutputConfig>>
@@ -226,6 +247,7 @@ export interface AppConfig {
   readonly shutdown: ShutdownConfig
   readonly buffer: BufferConfig
   readonly spool: SpoolConfig | undefined
+  readonly telemetry: TelemetryConfig
 }
 
 /** How long a diverted batch may try the fallback queue before its callers are told, where no spool takes it, ms. */

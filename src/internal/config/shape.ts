@@ -317,6 +317,31 @@ const spot = section({
   )
 })
 
+const otlp = section({
+  endpoint: optional(
+    url,
+    "Address of an OTLP/HTTP endpoint that takes JSON; `/v1/traces` and `/v1/metrics` are put behind it.",
+    "`OTEL_EXPORTER_OTLP_ENDPOINT`; without either nothing is exported"
+  ),
+  headers: always(
+    named(secret),
+    "Request headers by name, for example `authorization`; beside those of `OTEL_EXPORTER_OTLP_HEADERS`."
+  ),
+  interval: defaulted(duration(100, hour), 10 * second, "10s", "How often spans and metrics are sent."),
+  timeout: defaulted(duration(1, 5 * minute), 5 * second, "5s", "For one answer of the endpoint."),
+  sample_ratio: defaulted(
+    decimal(0, 1),
+    0,
+    "0",
+    "Part of the records and requests without a `traceparent` that begin a trace. With one, its sampled flag decides."
+  ),
+  service_name: optional(text(), "`service.name` of the resource.", "`OTEL_SERVICE_NAME`, then spillway"),
+  resource_attributes: always(
+    named(text()),
+    "More attributes of the resource by name; beside those of `OTEL_RESOURCE_ATTRIBUTES`."
+  )
+})
+
 export const shape = section({
   stream: always(
     section({
@@ -357,6 +382,10 @@ export const shape = section({
     spool,
     "A file for records that neither Kafka nor the fallback queue takes. Drained to either when it is back.",
     "no spool"
+  ),
+  telemetry: always(
+    section({ otlp: always(otlp, "Traces and metrics over OTLP; see docs/operations/telemetry.md.") }),
+    "What is told of the runtime beside `/metrics`."
   )
 })
 
