@@ -17,7 +17,15 @@ import {
 import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as QueueId from "../internal/queueId.ts"
 import { makeSharedCalls } from "../internal/sharedCalls.ts"
-import { numberOf, payloadBytes, toBatchEntry, toDeletions, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
+import {
+  maxReceiveCountOf,
+  numberOf,
+  payloadBytes,
+  toBatchEntry,
+  toMessages,
+  toOutcomes,
+  toResults
+} from "../internal/sqsMessages.ts"
 import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
 import * as SqsSize from "../internal/sqsSize.ts"
@@ -53,6 +61,11 @@ const defaultVisibilitySeconds = 30
 /** How long an interrupted long poll may take to hand back what arrived anyway. */
 const handBackMs = 2_000
 const longestWaitSeconds = 20
+
+interface VisibilityChange {
+  readonly ReceiptHandle: string
+  readonly VisibilityTimeout: number
+}
 
 const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) =>
   new Sqs.SQSClient({
@@ -161,12 +174,14 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
 
     const readLimits = (url: string): Effect.Effect<QueueLimits, FallbackQueueError> =>
       Effect.map(
-        attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout"]),
+        attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"]),
         (attributes): QueueLimits => {
+          const maxReceiveCount = maxReceiveCountOf(attributes?.RedrivePolicy)
           knownLimits = {
             maximumMessageBytes: numberOf(attributes, "MaximumMessageSize", SqsSize.legacyMaximumMessageBytes),
             retentionSeconds: numberOf(attributes, "MessageRetentionPeriod", defaultRetentionSeconds),
-            visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds)
+            visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds),
+            ...(maxReceiveCount === undefined ? {} : { maxReceiveCount })
           }
           return knownLimits
         }
@@ -183,17 +198,36 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       )
     }
 
-    const handBack = (QueueUrl: string, messages: ReadonlyArray<QueueMessage>) => {
-      const Entries = messages.map((message, index) => ({
-        Id: String(index),
-        ReceiptHandle: message.receiptHandle,
-        VisibilityTimeout: 0
-      }))
-      const command = new Sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
-      return messages.length === 0
-        ? Effect.void
-        : small("ChangeMessageVisibilityBatch", abortSignal => sending.send(command, { abortSignal }))
+    const changeOne = (QueueUrl: string, { ReceiptHandle, VisibilityTimeout }: VisibilityChange) => {
+      const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })
+      const answer = small("ChangeMessageVisibility", abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, () => [Either.right(undefined)])
     }
+
+    const changeMany = (QueueUrl: string, changes: ReadonlyArray<VisibilityChange>) => {
+      const Entries = changes.map((change, index) => ({ Id: String(index), ...change }))
+      const command = new Sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
+      const operation = "ChangeMessageVisibilityBatch"
+      const answer = small(operation, abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, read => toResults(name, operation, changes.length, read))
+    }
+
+    const changeVisibility = yield* makeSharedCalls(
+      SqsSize.maximumBatchEntries,
+      (changes: ReadonlyArray<VisibilityChange>) =>
+        Effect.flatMap(queueUrl, url => {
+          const [first] = changes
+          return changes.length === 1 && first !== undefined ? changeOne(url, first) : changeMany(url, changes)
+        })
+    )
+
+    const handBack = (QueueUrl: string, messages: ReadonlyArray<QueueMessage>) =>
+      messages.length === 0
+        ? Effect.void
+        : changeMany(
+            QueueUrl,
+            messages.map(({ receiptHandle }) => ({ ReceiptHandle: receiptHandle, VisibilityTimeout: 0 }))
+          )
 
     /**
      * A long poll that is given up may have been answered at that very moment. What arrived is handed back; what SQS put
@@ -260,7 +294,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       const Entries = receiptHandles.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }))
       const command = new Sqs.DeleteMessageBatchCommand({ QueueUrl, Entries })
       const answer = small("DeleteMessageBatch", abortSignal => sending.send(command, { abortSignal }))
-      return Effect.map(answer, read => toDeletions(name, receiptHandles.length, read))
+      return Effect.map(answer, read => toResults(name, "DeleteMessageBatch", receiptHandles.length, read))
     }
 
     const deleteMessage = yield* makeSharedCalls(SqsSize.maximumBatchEntries, (receiptHandles: ReadonlyArray<string>) =>
@@ -287,11 +321,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         entries.length === 0 ? Effect.succeed([]) : Effect.flatMap(queueUrl, url => send(entries, url)),
       receive,
       delete: deleteMessage,
-      changeVisibility: (ReceiptHandle, VisibilityTimeout) =>
-        Effect.flatMap(queueUrl, QueueUrl => {
-          const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })
-          return Effect.asVoid(small("ChangeMessageVisibility", abortSignal => sending.send(command, { abortSignal })))
-        })
+      changeVisibility: (ReceiptHandle, VisibilityTimeout) => changeVisibility({ ReceiptHandle, VisibilityTimeout })
     }
   })
 
