@@ -18,19 +18,26 @@ import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as QueueId from "../internal/queueId.ts"
 import { makeSharedCalls } from "../internal/sharedCalls.ts"
 import {
-  maxReceiveCountOf,
   numberOf,
   payloadBytes,
+  redrivePolicyOf,
   toBatchEntry,
   toMessages,
   toOutcomes,
   toResults
 } from "../internal/sqsMessages.ts"
-import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
+import {
+  type Actions,
+  type CreateOptions,
+  type Provisioned,
+  type ProvisionOptions,
+  provision as provisionQueue,
+  resolve
+} from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
 import * as SqsSize from "../internal/sqsSize.ts"
 
-export type { CreateOptions } from "../internal/sqsProvision.ts"
+export type { CreateOptions, Difference, Provisioned } from "../internal/sqsProvision.ts"
 
 /**
  * How to reach SQS. The region of a queue given by ARN wins; one given by URL keeps its path and is asked for at the
@@ -74,15 +81,14 @@ const makeClient = (client: ClientOptions, region: string, endpoint: string | un
     md5: false
   })
 
-/**
- * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it
- * again. Both SDK clients close with the scope.
- */
-export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+/** Calls about a queue, which may not be there yet. `onNotFound` is told when an answer says so. */
+const connect = (
+  { client, onRequest, queueId }: Pick<Options, "client" | "onRequest" | "queueId">,
+  onNotFound: () => void
+) =>
   Effect.gen(function* () {
-    const { client, create } = options
-    const id = Either.getOrUndefined(QueueId.parse(options.queueId))
-    const name = id?.name ?? options.queueId
+    const id = Either.getOrUndefined(QueueId.parse(queueId))
+    const name = id?.name ?? queueId
     const region = id?._tag === "Arn" ? id.region : client.region
     // Without this the SDK asks its own idea of the endpoint, and warns for every call that the URL has another.
     const endpoint = client.endpoint ?? (id?._tag === "Url" ? id.origin : undefined)
@@ -92,14 +98,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         opened => Effect.sync(() => opened.destroy())
       )
     const sending = yield* open(client.requestTimeoutMs)
-    const receiving = yield* open(client.requestTimeoutMs + longestWaitSeconds * 1000)
-
-    let knownUrl: string | undefined
-    let knownLimits: QueueLimits | undefined
-    const { billed, failed } = makeReporter(name, options.onRequest, () => {
-      knownUrl = undefined
-      knownLimits = undefined
-    })
+    const { billed, failed } = makeReporter(name, onRequest, onNotFound)
 
     const deadlinePassed = (operation: string, ms: number): FallbackQueueError =>
       failed(operation, { name: "TimeoutError", message: `no complete answer within ${ms} ms` })
@@ -118,11 +117,6 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     const small = <Answer>(operation: string, send: (signal: AbortSignal) => Promise<Answer>) =>
       Effect.tap(request(operation, send), () => Effect.sync(() => billed(operation, 0)))
 
-    const named = (operation: string, value: string | undefined): Effect.Effect<string, FallbackQueueError> =>
-      value === undefined
-        ? Effect.fail(failed(operation, { name: "UnexpectedAnswer", message: "the answer lacks what was asked for" }))
-        : Effect.succeed(value)
-
     const attributesOf = (QueueUrl: string, AttributeNames: Array<Sqs.QueueAttributeName>) => {
       const command = new Sqs.GetQueueAttributesCommand({ QueueUrl, AttributeNames })
       const answer = small("GetQueueAttributes", abortSignal => sending.send(command, { abortSignal }))
@@ -130,34 +124,54 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     }
 
     const urlOf = (operation: string, send: (signal: AbortSignal) => Promise<{ QueueUrl?: string | undefined }>) =>
-      small(operation, send).pipe(
-        Effect.flatMap(answer => named(operation, answer.QueueUrl)),
-        Effect.map(url => QueueId.urlAt(url, client.endpoint))
-      )
+      Effect.flatMap(small(operation, send), ({ QueueUrl }) => {
+        if (QueueUrl !== undefined) return Effect.succeed(QueueId.urlAt(QueueUrl, client.endpoint))
+        return Effect.fail(failed(operation, { name: "UnexpectedAnswer", message: "the answer names no queue" }))
+      })
 
-    const parse = (queueId: string): Effect.Effect<QueueId.QueueId, FallbackQueueError> =>
-      Effect.mapError(QueueId.parse(queueId), message => invalidQueueId(name, message))
+    const actions: Actions = {
+      parse: text => Effect.mapError(QueueId.parse(text), message => invalidQueueId(name, message)),
+      getQueueUrl: (QueueName, account) => {
+        const owner = account === undefined ? {} : { QueueOwnerAWSAccountId: account }
+        const command = new Sqs.GetQueueUrlCommand({ QueueName, ...owner })
+        return urlOf("GetQueueUrl", abortSignal => sending.send(command, { abortSignal }))
+      },
+      createQueue: (QueueName, attributes) => {
+        const command = new Sqs.CreateQueueCommand({ QueueName, Attributes: { ...attributes } })
+        return urlOf("CreateQueue", abortSignal => sending.send(command, { abortSignal }))
+      },
+      getAttributes: url => Effect.map(attributesOf(url, ["All"]), attributes => attributes ?? {})
+    }
+    return { name, open, sending, billed, failed, deadlinePassed, request, small, attributesOf, actions }
+  })
 
-    const find = Effect.flatMap(parse(options.queueId), queue =>
-      resolve(
-        {
-          parse,
-          getQueueUrl: (QueueName, account) => {
-            const owner = account === undefined ? {} : { QueueOwnerAWSAccountId: account }
-            const command = new Sqs.GetQueueUrlCommand({ QueueName, ...owner })
-            return urlOf("GetQueueUrl", abortSignal => sending.send(command, { abortSignal }))
-          },
-          createQueue: (QueueName, attributes) => {
-            const command = new Sqs.CreateQueueCommand({ QueueName, Attributes: { ...attributes } })
-            return urlOf("CreateQueue", abortSignal => sending.send(command, { abortSignal }))
-          },
-          getQueueArn: url =>
-            Effect.flatMap(attributesOf(url, ["QueueArn"]), answer => named("GetQueueAttributes", answer?.QueueArn))
-        },
-        queue,
-        create,
-        client.endpoint
-      )
+/** Creates the queue if it is not there; what is there stays as it is and is compared. Closes its client with the scope. */
+export const provision = (
+  options: Pick<Options, "client" | "queueId"> & ProvisionOptions
+): Effect.Effect<Provisioned, FallbackQueueError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { actions } = yield* connect(options, () => undefined)
+    return yield* provisionQueue(actions, yield* actions.parse(options.queueId), options)
+  })
+
+/**
+ * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it
+ * again. Both SDK clients close with the scope.
+ */
+export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { client, create } = options
+    let knownUrl: string | undefined
+    let knownLimits: QueueLimits | undefined
+    const { actions, attributesOf, billed, deadlinePassed, failed, name, open, request, sending, small } =
+      yield* connect(options, () => {
+        knownUrl = undefined
+        knownLimits = undefined
+      })
+    const receiving = yield* open(client.requestTimeoutMs + longestWaitSeconds * 1000)
+
+    const find = Effect.flatMap(actions.parse(options.queueId), queue =>
+      resolve(actions, queue, create, client.endpoint)
     )
 
     const queueUrl = Effect.suspend(() =>
@@ -176,12 +190,12 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       Effect.map(
         attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"]),
         (attributes): QueueLimits => {
-          const maxReceiveCount = maxReceiveCountOf(attributes?.RedrivePolicy)
+          const policy = redrivePolicyOf(attributes?.RedrivePolicy)
           knownLimits = {
             maximumMessageBytes: numberOf(attributes, "MaximumMessageSize", SqsSize.legacyMaximumMessageBytes),
             retentionSeconds: numberOf(attributes, "MessageRetentionPeriod", defaultRetentionSeconds),
             visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds),
-            ...(maxReceiveCount === undefined ? {} : { maxReceiveCount })
+            ...(policy === undefined ? {} : { maxReceiveCount: policy.maxReceiveCount })
           }
           return knownLimits
         }

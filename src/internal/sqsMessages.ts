@@ -51,13 +51,20 @@ export const numberOf = (
   return Number.isFinite(value) ? value : fallback
 }
 
-/** `maxReceiveCount` of a redrive policy, which the API writes as JSON; undefined where there is none to be read. */
-export const maxReceiveCountOf = (redrivePolicy: string | undefined): number | undefined => {
+export interface RedrivePolicy {
+  readonly maxReceiveCount: number
+  /** ARN of the queue where SQS moves messages to. */
+  readonly target: string
+}
+
+/** A redrive policy, which the API writes as JSON; undefined where there is none to be read. */
+export const redrivePolicyOf = (text: string | undefined): RedrivePolicy | undefined => {
   try {
-    const policy: unknown = JSON.parse(redrivePolicy ?? "null")
+    const policy: unknown = JSON.parse(text ?? "null")
     if (typeof policy !== "object" || policy === null) return undefined
     const count = Number(Reflect.get(policy, "maxReceiveCount"))
-    return Number.isInteger(count) && count > 0 ? count : undefined
+    const target = String(Reflect.get(policy, "deadLetterTargetArn"))
+    return Number.isInteger(count) && count > 0 ? { maxReceiveCount: count, target } : undefined
   } catch {
     return undefined
   }
