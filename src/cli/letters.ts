@@ -20,7 +20,10 @@ const age = (name: string, description: string) =>
   Options.text(name).pipe(
     Options.withPseudoName("duration"),
     Options.withDescription(description),
-    Options.filterMap(value => Option.fromNullable(parseDuration(value)), "a duration such as 30s, 15m or 48h"),
+    Options.filterMap(
+      value => Option.fromNullable(parseDuration(value)),
+      `--${name} must be a duration such as 30s, 15m or 48h`
+    ),
     Options.optional,
     Options.map(Option.getOrUndefined)
   )

@@ -32,7 +32,7 @@ export interface Look {
 
 /** Long enough that SQS asks all of its servers, s ("Amazon SQS short and long polling"). */
 const waitSeconds = 1
-/** Receives under way at the same time while each brings as many as it can. */
+/** Receives under way at the same time while they bring about as many as they can. */
 const widest = 8
 /** Receives that bring nothing new before a queue counts as empty that says it is not. */
 const emptyReceives = 3
@@ -55,8 +55,11 @@ export const look = <A, E>(
     let width = 1
     let complete = false
 
-    const receive = (max: number) =>
-      Effect.either(Effect.retry(queue.receive({ max, waitSeconds, visibilitySeconds }), again))
+    // One waits; the others bring what there is at once, and finding nothing says nothing.
+    const receive = (max: number, index: number) =>
+      Effect.either(
+        Effect.retry(queue.receive({ max, waitSeconds: index === 0 ? waitSeconds : 0, visibilitySeconds }), again)
+      )
 
     const take = (messages: ReadonlyArray<QueueMessage>) =>
       messages.filter(message => {
@@ -76,7 +79,8 @@ export const look = <A, E>(
       }
       const answers = yield* Effect.forEach(asked, receive, { concurrency: "unbounded" })
       const messages = answers.flatMap(answer => take(Either.getOrElse(answer, () => [])))
-      width = messages.length === asked.reduce((sum, max) => sum + max, 0) ? Math.min(width * 2, widest) : 1
+      const many = messages.length * 2 >= asked.reduce((sum, max) => sum + max, 0)
+      width = many ? Math.min(width * 2, widest) : Math.max(1, width >> 1)
       const failed = answers.find(Either.isLeft)
       if (failed !== undefined && messages.length === 0) return yield* failed.left
       return messages
