@@ -219,47 +219,52 @@ const purge = Command.make(
   "purge",
   {
     ...Letters.selection,
-    yes: Options.boolean("yes").pipe(Options.withDescription("Delete. Without it only what would be is told.")),
+    yes: Options.boolean("yes").pipe(
+      Options.withDescription("Yes, delete for ever. Without it, or --dry-run, nothing is done.")
+    ),
     dryRun,
     json: Letters.json
   },
   ({ dryRun, json, yes, ...selection }) => {
     let sofar = 0
     const report = Letters.progress()
-    const only = dryRun || !yes
+    if (!yes && !dryRun) {
+      const message = "purge deletes for ever: add --yes to do it, or --dry-run to see what it would delete"
+      return Effect.fail(new Exit.CommandError({ code: Exit.codes.usage, message }))
+    }
     const work = Effect.gen(function* () {
       const filter = Letters.filterOf(selection, yield* Clock.currentTimeMillis)
       const letters = yield* Letters.service(selection)
       const done = yield* Letters.orUnavailable(
         letters.purge({
           filter,
-          dryRun: only,
+          dryRun,
           onProgress: ({ messages, seen }) => {
             sofar = messages
-            report(() => `${seen} messages looked at, ${messages} ${only ? "meant" : "deleted"}`)
+            report(() => `${seen} messages looked at, ${messages} ${dryRun ? "meant" : "deleted"}`)
           }
         })
       )
       const { complete, failed, kept, messages, records, seen } = done
-      const what = `${records} records of ${messages} messages ${only ? "would be deleted" : "deleted"}`
-      const rest = kept > 0 ? `; ${kept} other records of those messages ${only ? "would be kept" : "stored anew"}` : ""
+      const what = `${records} records of ${messages} messages ${dryRun ? "would be deleted" : "deleted"}`
+      const rest =
+        kept > 0 ? `; ${kept} other records of those messages ${dryRun ? "would be kept" : "stored anew"}` : ""
       const bad = failed > 0 ? `; ${failed} messages stay` : ""
       write(
         json
-          ? JSON.stringify({ queue: letters.queue, dryRun: only, ...done })
+          ? JSON.stringify({ queue: letters.queue, dryRun, ...done })
           : `${letters.queue}: ${what}${rest}${bad}; ${looked(complete, seen)}`
       )
       yield* findings(done.fault, failed > 0)
-      if (only && !dryRun) {
-        const message = "nothing was deleted: add --yes to delete for ever, or --dry-run to only look"
-        return yield* new Exit.CommandError({ code: Exit.codes.usage, message })
-      }
     })
-    return interruptible(Effect.scoped(work), () => `interrupted: ${only ? 0 : sofar} messages deleted`)
+    return interruptible(
+      Effect.scoped(work),
+      () => `interrupted: ${sofar} messages ${dryRun ? "meant" : "deleted"} so far`
+    )
   }
 ).pipe(
   Command.withDescription(
-    "Delete dead letters, for ever: nobody can bring them back. Without --yes it only says what it would delete. Example: spillway dlq purge --config app.yaml --producer orders --reason FOREIGN_MESSAGE_BODY --yes"
+    "Delete dead letters, for ever: nobody can bring them back. See with --dry-run what it would delete; it needs --yes. Example: spillway dlq purge --config app.yaml --producer orders --reason FOREIGN_MESSAGE_BODY --yes"
   )
 )
 

@@ -39,7 +39,8 @@ export interface Options {
 
 interface Message {
   readonly body: string
-  readonly attributes: Readonly<Record<string, string>>
+  /** ms since the epoch */
+  readonly sentTimestamp: number
 }
 
 /** What Kafka has of one kind, by record id. */
