@@ -9,6 +9,7 @@ import type { DeadRecord, Redriven, Summary, UnreadableLetter } from "../DeadLet
 import * as Exit from "./exit.ts"
 import { interruptible } from "./interruption.ts"
 import * as Letters from "./letters.ts"
+import * as Shared from "./options.ts"
 
 const { note, printable, since, write } = Letters
 
@@ -52,7 +53,7 @@ const ls = Command.make(
   {
     ...Letters.selection,
     limit: Letters.count("limit", "Messages to be looked at at most; 10000 by default."),
-    json: Letters.json
+    json: Shared.json
   },
   ({ json, limit, ...selection }) => {
     let sofar = 0
@@ -82,7 +83,7 @@ const ls = Command.make(
   }
 ).pipe(
   Command.withDescription(
-    "What lies in the dead-letter queues, by topic and reason. Every message is received, hidden from others while this runs, and handed back: a look changes nothing but SQS's receive counts. Example: spillway dlq ls --config app.yaml --older-than 24h"
+    "What lies in the dead-letter queues, by topic and reason. Every message is received, hidden from others while this runs, and handed back: a look changes nothing but SQS's receive counts.\n\nExample:\n  spillway dlq ls --config app.yaml --older-than 24h"
   )
 )
 
@@ -126,7 +127,7 @@ const peek = Command.make(
   {
     ...Letters.selection,
     limit: Letters.count("limit", "Records to be shown at most; 10 by default."),
-    json: Letters.json
+    json: Shared.json
   },
   ({ json, limit, ...selection }) => {
     const work = Effect.gen(function* () {
@@ -142,7 +143,7 @@ const peek = Command.make(
   }
 ).pipe(
   Command.withDescription(
-    "Some dead letters themselves, decoded, with their history. What cannot be read is shown by the beginning of its body. Example: spillway dlq peek --config app.yaml --producer orders --reason INVALID_RECORD --limit 3"
+    "Some dead letters themselves, decoded, with their history. What cannot be read is shown by the beginning of its body.\n\nExample:\n  spillway dlq peek --config app.yaml --producer orders --reason INVALID_RECORD --limit 3"
   )
 )
 
@@ -177,7 +178,7 @@ const redrive = Command.make(
     limit: Letters.count("limit", "Records to be redriven at most: try some before all. All by default."),
     rate: Letters.count("rate", "Records per second at most. The retry daemon has a pace of its own besides."),
     dryRun,
-    json: Letters.json
+    json: Shared.json
   },
   ({ dryRun, json, limit, rate, ...selection }) => {
     let sofar: Readonly<Redriven> | undefined
@@ -211,7 +212,7 @@ const redrive = Command.make(
   }
 ).pipe(
   Command.withDescription(
-    "Send dead letters back to the fallback queue, from where the retry daemon replays them to their topic. They are stored there first and deleted here after, so that nothing is lost if this is killed: run it again. Attempts go on counting; records of a key keep their order. Example: spillway dlq redrive --config app.yaml --producer orders --reason INVALID_RECORD --rate 500"
+    "Send dead letters back to the fallback queue, from where the retry daemon replays them to their topic. They are stored there first and deleted here after, so that nothing is lost if this is killed: run it again. Attempts go on counting; records of a key keep their order.\n\nExample:\n  spillway dlq redrive --config app.yaml --producer orders --reason INVALID_RECORD --rate 500"
   )
 )
 
@@ -223,7 +224,7 @@ const purge = Command.make(
       Options.withDescription("Yes, delete for ever. Without it, or --dry-run, nothing is done.")
     ),
     dryRun,
-    json: Letters.json
+    json: Shared.json
   },
   ({ dryRun, json, yes, ...selection }) => {
     let sofar = 0
@@ -264,7 +265,7 @@ const purge = Command.make(
   }
 ).pipe(
   Command.withDescription(
-    "Delete dead letters, for ever: nobody can bring them back. See with --dry-run what it would delete; it needs --yes. Example: spillway dlq purge --config app.yaml --producer orders --reason FOREIGN_MESSAGE_BODY --yes"
+    "Delete dead letters, for ever: nobody can bring them back. See with --dry-run what it would delete; it needs --yes.\n\nExample:\n  spillway dlq purge --config app.yaml --producer orders --reason FOREIGN_MESSAGE_BODY --yes"
   )
 )
 

@@ -37,10 +37,6 @@ export const count = (name: string, description: string) =>
     Options.map(Option.getOrUndefined)
   )
 
-export const json = Options.boolean("json").pipe(
-  Options.withDescription("One JSON document on standard output in place of text.")
-)
-
 /** Which dead letters, of whom. */
 export const selection = {
   config: Shared.config,

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as AppConfig from "../AppConfig.ts"
 import type { Provisioned } from "../FallbackQueue/Sqs.ts"
 import * as Exit from "./exit.ts"
-import { json, orUnavailable, write } from "./letters.ts"
+import { orUnavailable, write } from "./letters.ts"
 import * as Shared from "./options.ts"
 
 const stateText = { exists: "is there", created: "created", missing: "missing, would be created" } as const
@@ -26,7 +26,7 @@ const create = Command.make(
   {
     config: Shared.config,
     dryRun: Options.boolean("dry-run").pipe(Options.withDescription("Only look; nothing is created.")),
-    json
+    json: Shared.json
   },
   ({ config: files, dryRun, json: asJson }) =>
     Effect.gen(function* () {
@@ -55,7 +55,7 @@ const create = Command.make(
     }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Create the fallback and dead-letter queues that are missing, with the settings they should have, and say where those that are there differ. Nothing that is there is changed. Ends with 1 when something differs, or would be created. Example: spillway queues create --config app.yaml --dry-run"
+    "Create the fallback and dead-letter queues that are missing, with the settings they should have, and say where those that are there differ. Nothing that is there is changed. Ends with 1 when something differs, or would be created.\n\nExample:\n  spillway queues create --config app.yaml --dry-run"
   )
 )
 
