@@ -94,13 +94,13 @@ describe("dead letters on a real queue and a real Kafka", () => {
       still = await letters.left("MAX_ATTEMPTS")
       // What it held is hidden for the visibility timeout, and then there again.
       assert.ok(left.hidden > 0)
-      const purged = await letters.json(0, "dlq", "purge", "--reason", foreign, "--yes")
-      assert.equal(purged.messages, each)
       await eventually("what it held", 10_000, async () => {
         const { messages } = sqs.server().inspectQueue("parked-dlq") ?? {}
         const hidden = messages?.inflight.some(({ visibilityDeadline }) => visibilityDeadline > Date.now())
         return hidden === false ? true : undefined
       })
+      const purged = await letters.json(0, "dlq", "purge", "--reason", foreign, "--yes")
+      assert.equal(purged.messages, each)
       const again = await letters.json(0, "dlq", "redrive", "--reason", "MAX_ATTEMPTS")
       assert.deepEqual([again.failed, again.twice, again.complete], [0, 0, true])
     })
