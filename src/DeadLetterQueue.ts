@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { ClaimCheckError, Service as Claims } from "./ClaimCheck.ts"
 import * as Envelope from "./Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueMessage } from "./FallbackQueue.ts"
-import { store } from "./internal/claims.ts"
+import { store as storeClaim } from "./internal/claims.ts"
 import { attributeBytes, maximumBatchBytes } from "./internal/sqsSize.ts"
 
 /** Why a record is here. */
@@ -28,6 +28,12 @@ export interface Service {
     envelope: Envelope.Envelope,
     firstId: string,
     cause: Cause
+  ) => Effect.Effect<void, FallbackQueueError | ClaimCheckError>
+  /** Stores what is left of a dead letter of which the rest has gone elsewhere, with the attributes it had. */
+  readonly keep: (
+    envelope: Envelope.Envelope,
+    firstId: string,
+    attributes: Readonly<Record<string, string>>
   ) => Effect.Effect<void, FallbackQueueError | ClaimCheckError>
   /** Stores a message of the fallback queue that cannot be read, its body untouched. */
   readonly putMessage: (message: QueueMessage, cause: Cause) => Effect.Effect<void, FallbackQueueError>
@@ -65,35 +71,45 @@ export const make = (queue: Queue, claims?: Claims): Service => {
     "spillway-error-class": readable(cause.errorClass),
     "spillway-error": readable(cause.message)
   })
+  const store = (buried: Envelope.Envelope, attributes: Readonly<Record<string, string>>) =>
+    Effect.gen(function* () {
+      const pack = yield* Envelope.compress(Envelope.encode([buried]))
+      const bytes = Envelope.bodyLength(pack.length) + attributeBytes(attributes)
+      if (claims === undefined || bytes <= Math.min((yield* queue.limits).maximumMessageBytes, maximumBatchBytes)) {
+        return yield* send(Envelope.bodyOf(pack), attributes)
+      }
+      const error = yield* storeClaim(claims, buried, pack, claimBudgetMs, body =>
+        Effect.match(send(body, attributes), {
+          onSuccess: () => ({ error: undefined, maybeStored: false }),
+          onFailure: error => ({ error, maybeStored: error.reason === "Unknown" })
+        })
+      )
+      if (error !== undefined) return yield* error
+    })
   return {
     name: queue.name,
     put: (envelope, firstId, cause) =>
-      Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const lastError = `${cause.errorClass}:${cause.reason}`
-        const buried = { ...envelope, lastError, notBefore: 0 }
-        const pack = yield* Envelope.compress(Envelope.encode([buried]))
-        const attributes = {
-          "spillway-version": String(Envelope.packVersion),
-          "spillway-topic": readable(envelope.topic),
-          "spillway-records": String(envelope.recordCount),
-          "spillway-first-id": readable(firstId),
-          "spillway-attempts": String(envelope.attempts),
-          "spillway-first-failure": iso(envelope.firstFailureAt),
-          "spillway-last-failure": iso(now),
-          ...why(cause)
-        }
-        const bytes = Envelope.bodyLength(pack.length) + attributeBytes(attributes)
-        if (claims === undefined || bytes <= Math.min((yield* queue.limits).maximumMessageBytes, maximumBatchBytes)) {
-          return yield* send(Envelope.bodyOf(pack), attributes)
-        }
-        const error = yield* store(claims, buried, pack, claimBudgetMs, body =>
-          Effect.match(send(body, attributes), {
-            onSuccess: () => ({ error: undefined, maybeStored: false }),
-            onFailure: error => ({ error, maybeStored: error.reason === "Unknown" })
-          })
+      Effect.flatMap(Clock.currentTimeMillis, now =>
+        store(
+          { ...envelope, lastError: `${cause.errorClass}:${cause.reason}`, notBefore: 0 },
+          {
+            "spillway-version": String(Envelope.packVersion),
+            "spillway-topic": readable(envelope.topic),
+            "spillway-records": String(envelope.recordCount),
+            "spillway-first-id": readable(firstId),
+            "spillway-attempts": String(envelope.attempts),
+            "spillway-first-failure": iso(envelope.firstFailureAt),
+            "spillway-last-failure": iso(now),
+            ...why(cause)
+          }
         )
-        if (error !== undefined) return yield* error
+      ),
+    keep: (envelope, firstId, attributes) =>
+      store(envelope, {
+        ...attributes,
+        "spillway-topic": readable(envelope.topic),
+        "spillway-records": String(envelope.recordCount),
+        "spillway-first-id": readable(firstId)
       }),
     putMessage: (message, cause) =>
       send(message.body, { ...why(cause), "spillway-message-id": readable(message.messageId) })

@@ -55,6 +55,8 @@ export interface QueueLimits {
   readonly maximumMessageBytes: number
   readonly retentionSeconds: number
   readonly visibilitySeconds: number
+  /** Receives after which SQS itself moves a message away; absent where the queue has no redrive policy. */
+  readonly maxReceiveCount?: number
 }
 
 /** Approximate numbers, as SQS counts. */

@@ -8,10 +8,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
 import * as Config from "./cli/config.ts"
+import * as Dlq from "./cli/dlq.ts"
 import * as Doctor from "./cli/doctor.ts"
 import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
+import * as Queues from "./cli/queues.ts"
 import * as Serve from "./cli/serve.ts"
 
 const spillway = Command.make("spillway").pipe(
@@ -23,7 +25,7 @@ Examples:
   spillway serve --config app.yaml --config machine.yaml
   spillway config show --config app.yaml | less`
   ),
-  Command.withSubcommands([Serve.command, Config.command, Doctor.command])
+  Command.withSubcommands([Serve.command, Config.command, Doctor.command, Dlq.command, Queues.command])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>

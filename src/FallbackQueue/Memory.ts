@@ -79,7 +79,8 @@ export const make = (options: Options = {}): MemoryQueue => {
   const limits: QueueLimits = {
     maximumMessageBytes: options.maximumMessageBytes ?? SqsSize.maximumBatchBytes,
     retentionSeconds: options.retentionSeconds ?? defaultRetentionSeconds,
-    visibilitySeconds: options.visibilitySeconds ?? defaultVisibilitySeconds
+    visibilitySeconds: options.visibilitySeconds ?? defaultVisibilitySeconds,
+    ...(options.redrive === undefined ? {} : { maxReceiveCount: options.redrive.maxReceiveCount })
   }
   const { redrive } = options
   const state = new MemoryQueueState(

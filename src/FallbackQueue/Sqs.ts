@@ -17,12 +17,27 @@ import {
 import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as QueueId from "../internal/queueId.ts"
 import { makeSharedCalls } from "../internal/sharedCalls.ts"
-import { numberOf, payloadBytes, toBatchEntry, toDeletions, toMessages, toOutcomes } from "../internal/sqsMessages.ts"
-import { type CreateOptions, resolve } from "../internal/sqsProvision.ts"
+import {
+  numberOf,
+  payloadBytes,
+  redrivePolicyOf,
+  toBatchEntry,
+  toMessages,
+  toOutcomes,
+  toResults
+} from "../internal/sqsMessages.ts"
+import {
+  type Actions,
+  type CreateOptions,
+  type Provisioned,
+  type ProvisionOptions,
+  provision as provisionQueue,
+  resolve
+} from "../internal/sqsProvision.ts"
 import { invalidQueueId, makeReporter } from "../internal/sqsReport.ts"
 import * as SqsSize from "../internal/sqsSize.ts"
 
-export type { CreateOptions } from "../internal/sqsProvision.ts"
+export type { CreateOptions, Difference, Provisioned } from "../internal/sqsProvision.ts"
 
 /**
  * How to reach SQS. The region of a queue given by ARN wins; one given by URL keeps its path and is asked for at the
@@ -54,6 +69,11 @@ const defaultVisibilitySeconds = 30
 const handBackMs = 2_000
 const longestWaitSeconds = 20
 
+interface VisibilityChange {
+  readonly ReceiptHandle: string
+  readonly VisibilityTimeout: number
+}
+
 const makeClient = (client: ClientOptions, region: string, endpoint: string | undefined, requestTimeoutMs: number) =>
   new Sqs.SQSClient({
     ...awsClient({ ...client, region, endpoint, requestTimeoutMs }, maximumSockets),
@@ -61,15 +81,14 @@ const makeClient = (client: ClientOptions, region: string, endpoint: string | un
     md5: false
   })
 
-/**
- * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it
- * again. Both SDK clients close with the scope.
- */
-export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+/** Calls about a queue, which may not be there yet. `onNotFound` is told when an answer says so. */
+const connect = (
+  { client, onRequest, queueId }: Pick<Options, "client" | "onRequest" | "queueId">,
+  onNotFound: () => void
+) =>
   Effect.gen(function* () {
-    const { client, create } = options
-    const id = Either.getOrUndefined(QueueId.parse(options.queueId))
-    const name = id?.name ?? options.queueId
+    const id = Either.getOrUndefined(QueueId.parse(queueId))
+    const name = id?.name ?? queueId
     const region = id?._tag === "Arn" ? id.region : client.region
     // Without this the SDK asks its own idea of the endpoint, and warns for every call that the URL has another.
     const endpoint = client.endpoint ?? (id?._tag === "Url" ? id.origin : undefined)
@@ -79,14 +98,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         opened => Effect.sync(() => opened.destroy())
       )
     const sending = yield* open(client.requestTimeoutMs)
-    const receiving = yield* open(client.requestTimeoutMs + longestWaitSeconds * 1000)
-
-    let knownUrl: string | undefined
-    let knownLimits: QueueLimits | undefined
-    const { billed, failed } = makeReporter(name, options.onRequest, () => {
-      knownUrl = undefined
-      knownLimits = undefined
-    })
+    const { billed, failed } = makeReporter(name, onRequest, onNotFound)
 
     const deadlinePassed = (operation: string, ms: number): FallbackQueueError =>
       failed(operation, { name: "TimeoutError", message: `no complete answer within ${ms} ms` })
@@ -105,11 +117,6 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     const small = <Answer>(operation: string, send: (signal: AbortSignal) => Promise<Answer>) =>
       Effect.tap(request(operation, send), () => Effect.sync(() => billed(operation, 0)))
 
-    const named = (operation: string, value: string | undefined): Effect.Effect<string, FallbackQueueError> =>
-      value === undefined
-        ? Effect.fail(failed(operation, { name: "UnexpectedAnswer", message: "the answer lacks what was asked for" }))
-        : Effect.succeed(value)
-
     const attributesOf = (QueueUrl: string, AttributeNames: Array<Sqs.QueueAttributeName>) => {
       const command = new Sqs.GetQueueAttributesCommand({ QueueUrl, AttributeNames })
       const answer = small("GetQueueAttributes", abortSignal => sending.send(command, { abortSignal }))
@@ -117,34 +124,54 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     }
 
     const urlOf = (operation: string, send: (signal: AbortSignal) => Promise<{ QueueUrl?: string | undefined }>) =>
-      small(operation, send).pipe(
-        Effect.flatMap(answer => named(operation, answer.QueueUrl)),
-        Effect.map(url => QueueId.urlAt(url, client.endpoint))
-      )
+      Effect.flatMap(small(operation, send), ({ QueueUrl }) => {
+        if (QueueUrl !== undefined) return Effect.succeed(QueueId.urlAt(QueueUrl, client.endpoint))
+        return Effect.fail(failed(operation, { name: "UnexpectedAnswer", message: "the answer names no queue" }))
+      })
 
-    const parse = (queueId: string): Effect.Effect<QueueId.QueueId, FallbackQueueError> =>
-      Effect.mapError(QueueId.parse(queueId), message => invalidQueueId(name, message))
+    const actions: Actions = {
+      parse: text => Effect.mapError(QueueId.parse(text), message => invalidQueueId(name, message)),
+      getQueueUrl: (QueueName, account) => {
+        const owner = account === undefined ? {} : { QueueOwnerAWSAccountId: account }
+        const command = new Sqs.GetQueueUrlCommand({ QueueName, ...owner })
+        return urlOf("GetQueueUrl", abortSignal => sending.send(command, { abortSignal }))
+      },
+      createQueue: (QueueName, attributes) => {
+        const command = new Sqs.CreateQueueCommand({ QueueName, Attributes: { ...attributes } })
+        return urlOf("CreateQueue", abortSignal => sending.send(command, { abortSignal }))
+      },
+      getAttributes: url => Effect.map(attributesOf(url, ["All"]), attributes => attributes ?? {})
+    }
+    return { name, open, sending, billed, failed, deadlinePassed, request, small, attributesOf, actions }
+  })
 
-    const find = Effect.flatMap(parse(options.queueId), queue =>
-      resolve(
-        {
-          parse,
-          getQueueUrl: (QueueName, account) => {
-            const owner = account === undefined ? {} : { QueueOwnerAWSAccountId: account }
-            const command = new Sqs.GetQueueUrlCommand({ QueueName, ...owner })
-            return urlOf("GetQueueUrl", abortSignal => sending.send(command, { abortSignal }))
-          },
-          createQueue: (QueueName, attributes) => {
-            const command = new Sqs.CreateQueueCommand({ QueueName, Attributes: { ...attributes } })
-            return urlOf("CreateQueue", abortSignal => sending.send(command, { abortSignal }))
-          },
-          getQueueArn: url =>
-            Effect.flatMap(attributesOf(url, ["QueueArn"]), answer => named("GetQueueAttributes", answer?.QueueArn))
-        },
-        queue,
-        create,
-        client.endpoint
-      )
+/** Creates the queue if it is not there; what is there stays as it is and is compared. Closes its client with the scope. */
+export const provision = (
+  options: Pick<Options, "client" | "queueId"> & ProvisionOptions
+): Effect.Effect<Provisioned, FallbackQueueError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { actions } = yield* connect(options, () => undefined)
+    return yield* provisionQueue(actions, yield* actions.parse(options.queueId), options)
+  })
+
+/**
+ * Never fails: a queue that is missing or cannot be reached fails the calls that need it, and each call looks for it
+ * again. Both SDK clients close with the scope.
+ */
+export const make = (options: Options): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { client, create } = options
+    let knownUrl: string | undefined
+    let knownLimits: QueueLimits | undefined
+    const { actions, attributesOf, billed, deadlinePassed, failed, name, open, request, sending, small } =
+      yield* connect(options, () => {
+        knownUrl = undefined
+        knownLimits = undefined
+      })
+    const receiving = yield* open(client.requestTimeoutMs + longestWaitSeconds * 1000)
+
+    const find = Effect.flatMap(actions.parse(options.queueId), queue =>
+      resolve(actions, queue, create, client.endpoint)
     )
 
     const queueUrl = Effect.suspend(() =>
@@ -161,12 +188,14 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
 
     const readLimits = (url: string): Effect.Effect<QueueLimits, FallbackQueueError> =>
       Effect.map(
-        attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout"]),
+        attributesOf(url, ["MaximumMessageSize", "MessageRetentionPeriod", "VisibilityTimeout", "RedrivePolicy"]),
         (attributes): QueueLimits => {
+          const policy = redrivePolicyOf(attributes?.RedrivePolicy)
           knownLimits = {
             maximumMessageBytes: numberOf(attributes, "MaximumMessageSize", SqsSize.legacyMaximumMessageBytes),
             retentionSeconds: numberOf(attributes, "MessageRetentionPeriod", defaultRetentionSeconds),
-            visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds)
+            visibilitySeconds: numberOf(attributes, "VisibilityTimeout", defaultVisibilitySeconds),
+            ...(policy === undefined ? {} : { maxReceiveCount: policy.maxReceiveCount })
           }
           return knownLimits
         }
@@ -183,17 +212,36 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       )
     }
 
-    const handBack = (QueueUrl: string, messages: ReadonlyArray<QueueMessage>) => {
-      const Entries = messages.map((message, index) => ({
-        Id: String(index),
-        ReceiptHandle: message.receiptHandle,
-        VisibilityTimeout: 0
-      }))
-      const command = new Sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
-      return messages.length === 0
-        ? Effect.void
-        : small("ChangeMessageVisibilityBatch", abortSignal => sending.send(command, { abortSignal }))
+    const changeOne = (QueueUrl: string, { ReceiptHandle, VisibilityTimeout }: VisibilityChange) => {
+      const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })
+      const answer = small("ChangeMessageVisibility", abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, () => [Either.right(undefined)])
     }
+
+    const changeMany = (QueueUrl: string, changes: ReadonlyArray<VisibilityChange>) => {
+      const Entries = changes.map((change, index) => ({ Id: String(index), ...change }))
+      const command = new Sqs.ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries })
+      const operation = "ChangeMessageVisibilityBatch"
+      const answer = small(operation, abortSignal => sending.send(command, { abortSignal }))
+      return Effect.map(answer, read => toResults(name, operation, changes.length, read))
+    }
+
+    const changeVisibility = yield* makeSharedCalls(
+      SqsSize.maximumBatchEntries,
+      (changes: ReadonlyArray<VisibilityChange>) =>
+        Effect.flatMap(queueUrl, url => {
+          const [first] = changes
+          return changes.length === 1 && first !== undefined ? changeOne(url, first) : changeMany(url, changes)
+        })
+    )
+
+    const handBack = (QueueUrl: string, messages: ReadonlyArray<QueueMessage>) =>
+      messages.length === 0
+        ? Effect.void
+        : changeMany(
+            QueueUrl,
+            messages.map(({ receiptHandle }) => ({ ReceiptHandle: receiptHandle, VisibilityTimeout: 0 }))
+          )
 
     /**
      * A long poll that is given up may have been answered at that very moment. What arrived is handed back; what SQS put
@@ -260,7 +308,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       const Entries = receiptHandles.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }))
       const command = new Sqs.DeleteMessageBatchCommand({ QueueUrl, Entries })
       const answer = small("DeleteMessageBatch", abortSignal => sending.send(command, { abortSignal }))
-      return Effect.map(answer, read => toDeletions(name, receiptHandles.length, read))
+      return Effect.map(answer, read => toResults(name, "DeleteMessageBatch", receiptHandles.length, read))
     }
 
     const deleteMessage = yield* makeSharedCalls(SqsSize.maximumBatchEntries, (receiptHandles: ReadonlyArray<string>) =>
@@ -287,11 +335,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         entries.length === 0 ? Effect.succeed([]) : Effect.flatMap(queueUrl, url => send(entries, url)),
       receive,
       delete: deleteMessage,
-      changeVisibility: (ReceiptHandle, VisibilityTimeout) =>
-        Effect.flatMap(queueUrl, QueueUrl => {
-          const command = new Sqs.ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout })
-          return Effect.asVoid(small("ChangeMessageVisibility", abortSignal => sending.send(command, { abortSignal })))
-        })
+      changeVisibility: (ReceiptHandle, VisibilityTimeout) => changeVisibility({ ReceiptHandle, VisibilityTimeout })
     }
   })
 

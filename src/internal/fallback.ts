@@ -63,7 +63,8 @@ export interface Fallback {
   readonly probe: Effect.Effect<void>
 }
 
-const claimsOf = (
+/** The claim check of a producer, if it has one. */
+export const claimsOf = (
   drivers: Drivers,
   config: AppConfig.AppConfig,
   claimCheck: AppConfig.ClaimCheckConfig | undefined

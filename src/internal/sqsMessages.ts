@@ -51,6 +51,25 @@ export const numberOf = (
   return Number.isFinite(value) ? value : fallback
 }
 
+export interface RedrivePolicy {
+  readonly maxReceiveCount: number
+  /** ARN of the queue where SQS moves messages to. */
+  readonly target: string
+}
+
+/** A redrive policy, which the API writes as JSON; undefined where there is none to be read. */
+export const redrivePolicyOf = (text: string | undefined): RedrivePolicy | undefined => {
+  try {
+    const policy: unknown = JSON.parse(text ?? "null")
+    if (typeof policy !== "object" || policy === null) return undefined
+    const count = Number(Reflect.get(policy, "maxReceiveCount"))
+    const target = String(Reflect.get(policy, "deadLetterTargetArn"))
+    return Number.isInteger(count) && count > 0 ? { maxReceiveCount: count, target } : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const textsOf = (attributes: ReceivedMessage["MessageAttributes"]): Readonly<Record<string, string>> => {
   const texts: Record<string, string> = {}
   for (const [name, { StringValue }] of Object.entries(attributes ?? {})) {
@@ -97,9 +116,10 @@ export const toBatchEntry = (entry: QueueEntry, index: number) => ({
   )
 })
 
-/** One result per entry of a `DeleteMessageBatch`. What the answer does not name may be there still: it can be asked again. */
-export const toDeletions = (
+/** One result per entry of a batch that stores nothing. What the answer does not name can be asked again. */
+export const toResults = (
   queue: string,
+  operation: "DeleteMessageBatch" | "ChangeMessageVisibilityBatch",
   count: number,
   answer: {
     readonly Successful?: ReadonlyArray<{ readonly Id?: string | undefined }> | undefined
@@ -114,7 +134,7 @@ export const toDeletions = (
     const unnamed: FailedEntry = { Code: "MissingResult", Message: "the answer does not name this entry" }
     const { Code = "Unnamed", Message = "", SenderFault = false } = refused.get(id) ?? unnamed
     const facts = { name: Code, code: "", status: 0, message: Message }
-    return Either.left(errorOf(queue, "DeleteMessageBatch", facts, classifyEntry(Code, SenderFault)))
+    return Either.left(errorOf(queue, operation, facts, classifyEntry(Code, SenderFault)))
   })
 }
 

@@ -6,6 +6,8 @@ import type { Service as Queue, QueueMessage } from "../FallbackQueue.ts"
 
 /** The largest visibility timeout SQS takes, seconds. */
 export const longestVisibilitySeconds = 43_200
+/** Changes under way at the same time: a queue that is looked through holds many messages. */
+const concurrency = 64
 /** How long a message stays away whose replay an outage cut short, seconds. */
 export const outageVisibilitySeconds = 5
 
@@ -22,8 +24,19 @@ export const hold = (queue: Queue, messages: () => Iterable<QueueMessage>, secon
         Effect.forEach(
           Array.from(messages()),
           ({ receiptHandle }) => Effect.ignore(queue.changeVisibility(receiptHandle, seconds)),
-          { concurrency: "unbounded", discard: true }
+          { concurrency, discard: true }
         )
       )
     )
+  )
+
+/** Gives messages up: they are seen again at once. Asked again where that may help: somebody waits for them. */
+export const handAllBack = (queue: Queue, messages: Iterable<QueueMessage>): Effect.Effect<void> =>
+  Effect.forEach(
+    Array.from(messages),
+    ({ receiptHandle }) =>
+      Effect.ignore(
+        Effect.retry(queue.changeVisibility(receiptHandle, 0), { times: 3, while: error => error.retryable })
+      ),
+    { concurrency, discard: true }
   )

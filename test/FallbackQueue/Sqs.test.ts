@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { after, before, describe, it } from "node:test"
 import { ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Sqs from "../../src/FallbackQueue/Sqs.ts"
@@ -80,6 +81,29 @@ describe("against a queue", () => {
         assert.deepEqual(yield* receive(queue), [])
       })
     ))
+
+  it("hands many back in few calls, and tells the one that fails", () => {
+    const calls: Array<string> = []
+    const onRequest = (operation: string) => calls.push(operation)
+    const options = { queueId: sqs.createQueue("hand-back-many"), client: client(sqs.endpoint), onRequest }
+    return use(options, queue =>
+      Effect.gen(function* () {
+        yield* queue.send(Array.from({ length: 9 }, (_, i) => entry(`${i}`)))
+        const received = yield* receive(queue)
+        assert.equal(received.length, 9)
+        calls.length = 0
+        const handles = [...received.map(({ receiptHandle }) => receiptHandle), "no handle", "none either"]
+        const changes = handles.map(handle => Effect.either(queue.changeVisibility(handle, 0)))
+        const failed = (yield* Effect.all(changes, { concurrency: "unbounded" })).filter(Either.isLeft)
+        assert.deepEqual(
+          failed.map(({ left }) => left.reason),
+          ["Invalid", "Invalid"]
+        )
+        assert.deepEqual(calls.sort(), ["ChangeMessageVisibility", "ChangeMessageVisibilityBatch"])
+        assert.equal((yield* queue.depth).visible, 9)
+      })
+    )
+  })
 
   it("waits for a message in a long poll", () =>
     use({ queueId: sqs.createQueue("long-poll"), client: client(sqs.endpoint) }, queue =>
