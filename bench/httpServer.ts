@@ -39,7 +39,7 @@ const spillway = Effect.gen(function* () {
     throw new Error("only publishes are measured")
   }
   const handler = HttpHandler.make({
-    spillway: { offer: producer.offer, status },
+    spillway: { offer: producer.offer, status, forceBreaker: () => false, onBreakerChange: () => {} },
     http: { maxBodyBytes: 1 << 20, token: undefined, requestTimeoutMs: 20_000 }
   })
   const server = yield* Effect.promise(() =>

@@ -83,6 +83,7 @@ const shutDown = (
     Effect.gen(function* () {
       handler.refuse()
       const summary = yield* Notice.shutDown(notice, spillway)
+      handler.endStreams()
       yield* Effect.tryPromise(() => server.stop()).pipe(
         Effect.timeout(closeMs),
         Effect.catchAll(() => Effect.tryPromise(() => server.kill())),

@@ -111,6 +111,9 @@ export const refuse = (reason: Reason, message: string, headers: Readonly<Record
   })
 }
 
+export const wrongMethod = (method: string, allow: string): TextAnswer =>
+  refuse("MethodNotAllowed", `${method} is not possible here, ${allow} is`, { allow })
+
 /** Characters a JSON string may hold as they are, among those an id usually has. */
 const plain = /^[\w.:/+=@ -]*$/
 const quote = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text))

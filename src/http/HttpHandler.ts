@@ -9,13 +9,17 @@ import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Answer from "./Answer.ts"
 import type { Receiver, Respond } from "./Exchange.ts"
+import * as OperatorRoutes from "./OperatorRoutes.ts"
 import * as PublishRoute from "./PublishRoute.ts"
 import * as RequestBody from "./RequestBody.ts"
-import { ofRequest, type RequestHead } from "./RequestHead.ts"
+import { ofRequest, type RequestHead, segmentOf } from "./RequestHead.ts"
+import * as StatusEvents from "./StatusEvents.ts"
+import { statusJson } from "./statusJson.ts"
 import { streamBody } from "./streamBody.ts"
 
 export interface Options {
-  readonly spillway: Pick<Spillway, "offer" | "status"> & Partial<Pick<Spillway, "tracing">>
+  readonly spillway: Pick<Spillway, "offer" | "status" | "forceBreaker" | "onBreakerChange"> &
+    Partial<Pick<Spillway, "tracing">>
   /** `token`: asked for everywhere but at `/healthz` and `/readyz`. */
   readonly http: Pick<HttpConfig, "maxBodyBytes" | "token" | "requestTimeoutMs">
 }
@@ -30,10 +34,10 @@ export interface HttpHandler {
   readonly fetch: (request: Request) => Promise<Response>
   /** From now on new publishes are answered with 503; what is under way gets its answer. */
   readonly refuse: () => void
+  /** Ends the streams: they get the last status, and a server that waits for its open answers comes to its end. */
+  readonly endStreams: () => void
 }
 
-const topicsPrefix = "/v1/topics/"
-const recordsSuffix = "/records"
 const challenge = { "www-authenticate": 'Bearer realm="spillway"' }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
@@ -49,24 +53,13 @@ const authorizer = (token: Redacted.Redacted<string> | undefined): ((head: Reque
   }
 }
 
-/** The topic a records path names; undefined when the path is none, `null` when it is badly escaped. */
-const topicOf = (path: string): string | null | undefined => {
-  if (!path.startsWith(topicsPrefix) || !path.endsWith(recordsSuffix)) return undefined
-  const topic = path.slice(topicsPrefix.length, -recordsSuffix.length)
-  if (topic === "" || topic.includes("/")) return undefined
-  if (!topic.includes("%")) return topic
-  try {
-    return decodeURIComponent(topic)
-  } catch {
-    return null
-  }
-}
-
-const withoutBigints = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value)
+const noStore = { "cache-control": "no-store" }
 
 export const make = ({ http, spillway }: Options): HttpHandler => {
   const authorized = authorizer(http.token)
   const publish = PublishRoute.make({ ...http, offer: spillway.offer, tracing: spillway.tracing })
+  const operate = OperatorRoutes.make({ ...http, spillway, mayOperate: () => http.token !== undefined })
+  const events = StatusEvents.make({ spillway })
   let refusing = false
 
   const pages: Readonly<Record<string, { readonly open: boolean; readonly answer: () => Answer.Answer }>> = {
@@ -92,41 +85,48 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
     },
     "/v1/status": {
       open: false,
-      answer: () => Answer.json(200, JSON.stringify(spillway.status(), withoutBigints), { "cache-control": "no-store" })
+      answer: () => Answer.json(200, statusJson(spillway.status()), noStore)
     }
   }
 
   const unauthorized = () => Answer.refuse("Unauthorized", "a valid bearer token is needed", challenge)
-  const wrongMethod = (method: string, allow: string) =>
-    Answer.refuse("MethodNotAllowed", `${method} is not possible here, ${allow} is`, { allow })
 
-  const other = (head: RequestHead): Answer.Answer => {
+  const statusEvents = (head: RequestHead): Answer.Answer => {
+    if (head.method !== "GET") return Answer.wrongMethod(head.method, "GET")
+    const body = events.stream(head.header("last-event-id"))
+    if (body === undefined) return Answer.refuse("Overloaded", "as many event streams are open as may be")
+    return { status: 200, headers: { "content-type": "text/event-stream", ...noStore }, body }
+  }
+
+  const other = (head: RequestHead): Answer.Answer | OperatorRoutes.Action => {
     const { method, path } = head
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined
     if (page?.open !== true && !authorized(head)) return unauthorized()
-    if (page === undefined) return Answer.refuse("NotFound", `nothing is at ${path}`)
-    if (method !== "GET" && method !== "HEAD") return wrongMethod(method, "GET, HEAD")
+    if (path === "/v1/status/events") return statusEvents(head)
+    if (page === undefined) return operate(head) ?? Answer.refuse("NotFound", `nothing is at ${path}`)
+    if (method !== "GET" && method !== "HEAD") return Answer.wrongMethod(method, "GET, HEAD")
     return page.answer()
   }
 
-  /** The topic to publish to, or the answer. */
-  const route = (head: RequestHead): string | Answer.Answer => {
-    const topic = topicOf(head.path)
+  /** The topic to publish to, what an operator wants done, or the answer. */
+  const route = (head: RequestHead): string | OperatorRoutes.Action | Answer.Answer => {
+    const topic = segmentOf(head.path, "/v1/topics/", "/records")
     if (topic === undefined) return other(head)
     if (!authorized(head)) return unauthorized()
-    if (head.method !== "POST") return wrongMethod(head.method, "POST")
+    if (head.method !== "POST") return Answer.wrongMethod(head.method, "POST")
     if (topic === null) return Answer.refuse("InvalidRecord", "the topic in the path is badly escaped")
     return refusing ? Answer.refuse("Closed", "shutting down") : topic
   }
 
   const open = (head: RequestHead, respond: Respond): Receiver | undefined => {
-    let routed: string | Answer.Answer
+    let routed: ReturnType<typeof route>
     try {
       routed = route(head)
     } catch {
       routed = Answer.refuse("Internal", "the request could not be handled")
     }
     if (typeof routed === "string") return publish(routed, head, respond)
+    if (typeof routed === "function") return routed(respond)
     respond(routed)
     return undefined
   }
@@ -142,6 +142,7 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
       }),
     refuse: () => {
       refusing = true
-    }
+    },
+    endStreams: events.end
   }
 }

@@ -42,3 +42,19 @@ class WebHead implements RequestHead {
 }
 
 export const ofRequest = (request: Request): RequestHead => new WebHead(request)
+
+/**
+ * What a path has between its first and its last part, when that is one segment. Undefined: the path is another one;
+ * `null`: it is badly escaped.
+ */
+export const segmentOf = (path: string, first: string, last: string): string | null | undefined => {
+  if (!path.startsWith(first) || !path.endsWith(last)) return undefined
+  const segment = path.slice(first.length, path.length - last.length)
+  if (segment === "" || segment.includes("/")) return undefined
+  if (!segment.includes("%")) return segment
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return null
+  }
+}

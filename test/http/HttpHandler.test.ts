@@ -122,7 +122,9 @@ it("never shows what went wrong inside", async () => {
     },
     status: () => {
       throw new Error("inner secret")
-    }
+    },
+    forceBreaker: () => false,
+    onBreakerChange: () => {}
   }
   const http = { maxBodyBytes: 1024, requestTimeoutMs: 1000, token: undefined }
   const handler = HttpHandler.make({ spillway, http })

@@ -13,7 +13,7 @@ const lines = (...texts: ReadonlyArray<string>) => texts.join("\n")
 const over = (offer: HttpHandler.Options["spillway"]["offer"], requestTimeoutMs: number) => {
   const status = () => assert.fail("only publishes are asked for")
   const http = { maxBodyBytes: 1000, requestTimeoutMs, token: undefined }
-  return HttpHandler.make({ spillway: { offer, status }, http })
+  return HttpHandler.make({ spillway: { offer, status, forceBreaker: status, onBreakerChange: () => {} }, http })
 }
 
 const results = (body: unknown): ReadonlyArray<Readonly<Record<string, unknown>>> => {

@@ -26,7 +26,7 @@ const listening = async (
   maxConnections = 10
 ) => {
   const handler = HttpHandler.make({
-    spillway: { offer, status },
+    spillway: { offer, status, forceBreaker: status, onBreakerChange: () => {} },
     http: { maxBodyBytes, requestTimeoutMs: 10_000, token: undefined }
   })
   const server = await serve({
