@@ -7,6 +7,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import manifest from "../package.json" with { type: "json" }
+import * as Breaker from "./cli/breaker.ts"
 import * as Config from "./cli/config.ts"
 import * as Dlq from "./cli/dlq.ts"
 import * as Doctor from "./cli/doctor.ts"
@@ -14,7 +15,9 @@ import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
 import * as Queues from "./cli/queues.ts"
+import * as Retry from "./cli/retry.ts"
 import * as Serve from "./cli/serve.ts"
+import * as Status from "./cli/status.ts"
 
 const spillway = Command.make("spillway").pipe(
   Command.withDescription(
@@ -25,7 +28,16 @@ Examples:
   spillway serve --config app.yaml --config machine.yaml
   spillway config show --config app.yaml | less`
   ),
-  Command.withSubcommands([Serve.command, Config.command, Doctor.command, Dlq.command, Queues.command])
+  Command.withSubcommands([
+    Serve.command,
+    Retry.command,
+    Status.command,
+    Breaker.command,
+    Config.command,
+    Doctor.command,
+    Dlq.command,
+    Queues.command
+  ])
 )
 
 const complain = (code: number, message: string): Effect.Effect<void> =>

@@ -3,6 +3,7 @@
  */
 import process from "node:process"
 import * as Command from "@effect/cli/Command"
+import * as CliOptions from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
@@ -18,6 +19,7 @@ import * as Spillway from "../Spillway.ts"
 import * as SpotNotice from "../SpotNotice.ts"
 import * as Exit from "./exit.ts"
 import * as Options from "./options.ts"
+import { withoutReplay } from "./parts.ts"
 import { type Entry, StatusLog } from "./statusLog.ts"
 
 /** How long open connections may take to close once every record has its outcome, ms. */
@@ -40,7 +42,7 @@ const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => 
   )
 }
 
-const announcement = (config: AppConfig.AppConfig, port: number, version: string): string => {
+const announcement = ({ config, intake }: Role, port: number): string => {
   const { host } = config.http
   const producers = Object.values(config.producers)
   const queues = producers.flatMap(({ retry }) => (retry.enabled ? [retry.queueId] : []))
@@ -48,7 +50,8 @@ const announcement = (config: AppConfig.AppConfig, port: number, version: string
   const list = (names: ReadonlyArray<string>) => (names.length === 0 ? "none" : [...new Set(names)].join(", "))
   const topics = producers.map(({ name, output }) => `${name} to ${config.outputs[output]?.topic ?? output}`)
   const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`
-  return `spillway ${version} listening on ${address} (producers: ${list(topics)}; kafka: ${list(brokers)}; queues: ${list(queues)})`
+  const what = intake ? `producers: ${list(topics)}` : "replay only"
+  return `spillway ${manifest.version} listening on ${address} (${what}; kafka: ${list(brokers)}; queues: ${list(queues)})`
 }
 
 const levels = { info: Effect.logInfo, warning: Effect.logWarning, error: Effect.logError } as const
@@ -94,28 +97,44 @@ const shutDown = (
     })
   )
 
+/** What one process does of all that Spillway can. */
+export interface Role {
+  readonly config: AppConfig.AppConfig
+  /** Takes records over HTTP; without it health, metrics and status are still there. */
+  readonly intake: boolean
+}
+
 /** Runs until the first notice; the exit code. */
-const run = (
-  files: ReadonlyArray<string>,
-  env: AppConfig.Environment,
-  version: string
-): Effect.Effect<number, AppConfig.ConfigError | Exit.CommandError, Scope.Scope> =>
+export const run = (role: Role): Effect.Effect<number, Exit.CommandError, Scope.Scope> =>
   Effect.gen(function* () {
-    const config = yield* AppConfig.load(files, env)
+    const { config, intake } = role
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const log = (entry: Entry) => void runFork(write(entry))
     const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
-    const handler = HttpHandler.make({ spillway, http: config.http })
+    const handler = HttpHandler.make({ spillway, http: config.http, intake })
     const server = yield* open(config, handler)
-    yield* Effect.log(announcement(config, server.port, version))
+    yield* Effect.log(announcement(role, server.port))
     yield* Effect.forkScoped(Effect.interruptible(watch(spillway, log)))
     yield* notices.attend(spillway)
     return yield* shutDown(yield* notices.first, spillway, handler, server)
   })
 
-export const command = Command.make("serve", { config: Options.config }, ({ config }) =>
-  Effect.scoped(Effect.flatMap(run(config, process.env, manifest.version), Exit.end))
+const withoutRetry = CliOptions.boolean("without-retry").pipe(
+  CliOptions.withDescription(
+    "Divert, but do not replay: what lies in the fallback queues is left to other instances, or to `spillway retry`."
+  )
+)
+
+export const command = Command.make(
+  "serve",
+  { config: Options.config, withoutRetry },
+  ({ config: files, withoutRetry }) =>
+    Effect.gen(function* () {
+      const config = yield* AppConfig.load(files, process.env)
+      const role = { config: withoutRetry ? withoutReplay(config) : config, intake: true }
+      return yield* Exit.end(yield* run(role))
+    }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription(
     `Take records over HTTP and see them to Kafka, or safely past it.

@@ -22,6 +22,8 @@ export interface Options {
     Partial<Pick<Spillway, "tracing">>
   /** `token`: asked for everywhere but at `/healthz` and `/readyz`. */
   readonly http: Pick<HttpConfig, "maxBodyBytes" | "token" | "requestTimeoutMs">
+  /** False: publishes are refused, and only those. True by default. */
+  readonly intake?: boolean
 }
 
 export interface HttpHandler {
@@ -55,7 +57,7 @@ const authorizer = (token: Redacted.Redacted<string> | undefined): ((head: Reque
 
 const noStore = { "cache-control": "no-store" }
 
-export const make = ({ http, spillway }: Options): HttpHandler => {
+export const make = ({ http, intake = true, spillway }: Options): HttpHandler => {
   const authorized = authorizer(http.token)
   const publish = PublishRoute.make({ ...http, offer: spillway.offer, tracing: spillway.tracing })
   const operate = OperatorRoutes.make({ ...http, spillway, mayOperate: () => http.token !== undefined })
@@ -115,6 +117,7 @@ export const make = ({ http, spillway }: Options): HttpHandler => {
     if (!authorized(head)) return unauthorized()
     if (head.method !== "POST") return Answer.wrongMethod(head.method, "POST")
     if (topic === null) return Answer.refuse("InvalidRecord", "the topic in the path is badly escaped")
+    if (!intake) return Answer.refuse("Closed", "this instance only replays: publish to one that takes records")
     return refusing ? Answer.refuse("Closed", "shutting down") : topic
   }
 

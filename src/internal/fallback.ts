@@ -27,7 +27,8 @@ export interface FallbackStatus {
   readonly queue: string
   readonly deadLetterQueue: string
   readonly writer: FallbackWriter.Status
-  readonly replay: Readonly<RetryDaemon.Counters> & { readonly recordsPerSecond: number }
+  /** `runners`: replay loops of this instance; 0 leaves the queue to others. */
+  readonly replay: Readonly<RetryDaemon.Counters> & { readonly recordsPerSecond: number; readonly runners: number }
   /** As last asked for; undefined when it could not be. */
   readonly depth: QueueDepth | undefined
   /**
@@ -208,7 +209,7 @@ export const makeFallback = (
         queue: queue.name,
         deadLetterQueue: deadLetters.name,
         writer: writer.status(),
-        replay: { ...daemon.counters(), recordsPerSecond: daemon.rate() },
+        replay: { ...daemon.counters(), recordsPerSecond: daemon.rate(), runners: retry.runnerCount },
         depth,
         oldestAgeMs: oldestAt === undefined ? 0 : Math.max(0, now() - oldestAt),
         queueTime: latencyStatus(queueTime, queueTimeBounds),
