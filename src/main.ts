@@ -14,6 +14,7 @@ import * as Doctor from "./cli/doctor.ts"
 import * as Environment from "./cli/environment.ts"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
+import * as Publish from "./cli/publish.ts"
 import * as Queues from "./cli/queues.ts"
 import * as Retry from "./cli/retry.ts"
 import * as Serve from "./cli/serve.ts"
@@ -31,6 +32,7 @@ Examples:
   Command.withSubcommands([
     Serve.command,
     Retry.command,
+    Publish.command,
     Status.command,
     Breaker.command,
     Config.command,

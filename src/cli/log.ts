@@ -36,21 +36,31 @@ const textOf = (message: unknown): string =>
       ? message
       : JSON.stringify(message)
 
-const plain = Logger.make<unknown, void>(({ logLevel, message }) => {
-  const marked = LogLevel.greaterThan(logLevel, LogLevel.Info)
-  const stream = marked ? process.stderr : process.stdout
-  stream.write(`${marked ? `${nameOf(logLevel)}: ` : ""}${textOf(message)}\n`)
-})
+type Output = Pick<NodeJS.WriteStream, "write">
 
-const json = Logger.make<unknown, void>(({ annotations, date, logLevel, message }) => {
-  const line = {
-    time: date.toISOString(),
-    level: nameOf(logLevel),
-    message: textOf(message),
-    ...Object.fromEntries(HashMap.toEntries(annotations))
-  }
-  process.stdout.write(`${JSON.stringify(line)}\n`)
-})
+const plainTo = (output: Output) =>
+  Logger.make<unknown, void>(({ logLevel, message }) => {
+    const marked = LogLevel.greaterThan(logLevel, LogLevel.Info)
+    const stream = marked ? process.stderr : output
+    stream.write(`${marked ? `${nameOf(logLevel)}: ` : ""}${textOf(message)}\n`)
+  })
+
+const jsonTo = (output: Output) =>
+  Logger.make<unknown, void>(({ annotations, date, logLevel, message }) => {
+    const line = {
+      time: date.toISOString(),
+      level: nameOf(logLevel),
+      message: textOf(message),
+      ...Object.fromEntries(HashMap.toEntries(annotations))
+    }
+    output.write(`${JSON.stringify(line)}\n`)
+  })
+
+const usual = { plain: plainTo(process.stdout), json: jsonTo(process.stdout) }
 
 export const layer = (format: Format, level: LogLevel.LogLevel = LogLevel.Info): Layer.Layer<never> =>
-  Layer.merge(Logger.replace(Logger.defaultLogger, format === "json" ? json : plain), Logger.minimumLogLevel(level))
+  Layer.merge(Logger.replace(Logger.defaultLogger, usual[format]), Logger.minimumLogLevel(level))
+
+/** In place of `layer`, for commands whose standard output is their result: everything on standard error. */
+export const aside = (format: Format): Layer.Layer<never> =>
+  Logger.replace(usual[format], format === "json" ? jsonTo(process.stderr) : plainTo(process.stderr))

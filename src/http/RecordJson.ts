@@ -110,11 +110,16 @@ const build = (topic: string, record: unknown, text: string): ProducerRecord | F
 }
 
 const wrong = (where: string, field: string, why: string): Entry => ({
-  parsed: new PublishError({ reason: "InvalidRecord", field, message: `${where}: ${field}: ${why}` }),
+  parsed: new PublishError({
+    reason: "InvalidRecord",
+    field,
+    message: `${where === "" ? "" : `${where}: `}${field}: ${why}`
+  }),
   id: undefined
 })
 
-const parse = (topic: string, text: string, where: string): Entry => {
+/** One record. `where`: put before what is wrong with it. */
+export const parse = (topic: string, text: string, where: string): Entry => {
   let json: unknown
   try {
     json = JSON.parse(text)
