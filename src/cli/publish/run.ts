@@ -19,7 +19,7 @@ import { ids } from "./Prepared.ts"
 import * as Progress from "./progress.ts"
 import { pump, type Totals } from "./pump.ts"
 import { outcomes, type Result, type Send } from "./Result.ts"
-import { nameOf, ofFile, ofSingle, type Single, type Source, unreadable } from "./source.ts"
+import { nameOf, ofFile, ofSingle, type Single, unreadable } from "./source.ts"
 
 /** A service that runs, or the configuration of one of this process. */
 export type Way =
@@ -81,18 +81,18 @@ export const run = (options: Options): Effect.Effect<void, Exit.CommandError> =>
     Effect.gen(function* () {
       const { file, json, single } = options
       const stop = new AbortController()
-      let source: Source | undefined
       yield* Signals.listen(notice => {
         if (notice._tag === "Uncaught") process.stderr.write(`uncaught: ${String(notice.error)}\n`)
         stop.abort()
-        source?.close()
       })
       const { finish, send } = yield* sender(options, stop.signal)
       const open = yield* Effect.tryPromise({
-        try: () => (single === undefined ? ofFile(file) : ofSingle(single)),
-        catch: cause => unreadable(nameOf(single === undefined ? file : single.file), cause)
+        try: () => (single === undefined ? ofFile(file, stop.signal) : ofSingle(single, stop.signal)),
+        catch: cause =>
+          stop.signal.aborted
+            ? new Exit.CommandError({ code: Exit.codes.findings, message: "interrupted: nothing was published" })
+            : unreadable(nameOf(single === undefined ? file : single.file), cause)
       })
-      source = open
       const totals: Totals = { records: 0, delivered: 0, diverted: 0, spooled: 0, rejected: 0, failed: 0 }
       const startedAt = yield* Clock.currentTimeMillis
       const clock = yield* Effect.clock
