@@ -17,6 +17,8 @@ export interface Options {
   readonly preload?: string
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** Its standard input; none by default. */
+  readonly input?: string | Uint8Array
 }
 
 export interface Ended {
@@ -46,9 +48,11 @@ export class RunningService {
     const [file = "", ...first] = commandOf(options)
     const child = spawn(file, [...first, ...args], {
       cwd: options.cwd ?? root,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...options.env }
     })
+    child.stdin.on("error", () => undefined)
+    child.stdin.end(options.input)
     const { pid } = child
     this.#pid = pid
     if (pid !== undefined) guardProcess(pid)
