@@ -67,7 +67,8 @@ export const make = ({ everyMs = 1000, spillway }: Options): StatusEvents => {
   const send = (one: Open, status: string) => {
     const missed = changes.filter(({ number }) => number > one.seen)
     one.seen = last
-    if (!one.sink.write(missed.map(({ text }) => text).join("") + status)) open.delete(one)
+    // Who has fallen behind is dropped by the server, which says so.
+    one.sink.write(missed.map(({ text }) => text).join("") + status)
   }
 
   const sendAll = () => {

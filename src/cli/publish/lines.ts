@@ -34,21 +34,22 @@ export async function* lines(
   source: AsyncIterable<Uint8Array>,
   most: number = mostBytes
 ): AsyncGenerator<ReadonlyArray<Line>> {
-  let begun: Array<Uint8Array> = []
+  /** Of the line at hand; undefined: it is longer than what is kept of one. */
+  let begun: Array<Uint8Array> | undefined = []
   let begunBytes = 0
   let number = 0
   const begin = (bytes: Uint8Array) => {
     begunBytes += bytes.length
-    if (begunBytes > most) begun = []
-    else if (bytes.length > 0) begun.push(bytes)
+    if (begunBytes > most) begun = undefined
+    else if (bytes.length > 0) begun?.push(bytes)
   }
   const end = (): Line => {
     number++
-    const [only] = begun
+    const [only, ...others] = begun ?? []
     const line =
-      begunBytes > most
+      begun === undefined
         ? { number, text: undefined, fault: `longer than ${most} bytes` }
-        : read(number, begun.length === 1 && only !== undefined ? only : Buffer.concat(begun))
+        : read(number, only !== undefined && others.length === 0 ? only : Buffer.concat(begun))
     begun = []
     begunBytes = 0
     return line
