@@ -11,9 +11,9 @@ import * as Service from "./service.ts"
 
 const description = `Force a running service's circuit breaker open or closed, or give control back to it.
 
-open: everything is diverted at once. closed: everything goes to Kafka, whatever became of the last records. auto: the breaker
-decides again. It holds until it is changed or the service ends. The service must have http.token set.
+open: everything is diverted at once. close: everything goes to Kafka, whatever became of the last records. auto: the breaker decides again. It holds until it is changed or the service ends. The service must have http.token set.
 
+Example:
   spillway breaker open --config spillway.yaml`
 
 const state = Args.choice(
@@ -26,7 +26,7 @@ const state = Args.choice(
 ).pipe(Args.withDescription("open, close or auto."))
 
 const connection = CliOptions.text("connection").pipe(
-  CliOptions.withDescription("Name of the kafka.connection. (default: default)"),
+  CliOptions.withDescription("Name of the kafka.connection; default by default."),
   CliOptions.withDefault("default")
 )
 

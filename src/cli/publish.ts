@@ -14,11 +14,11 @@ import * as Service from "./service.ts"
 
 const description = `Publish one record, or a file of them as NDJSON, and tell what became of each.
 
-Through a running service (--url), or by a Spillway of its own (--config): Kafka, else the fallback queue; without the spool.
-Records that could not be stored are sent again for a while under the same id. Those that stay out are named on standard error.
+Through a running service (--url), or by a Spillway of its own (--config): Kafka, else the fallback queue; without the spool. Records that could not be stored are sent again for a while under the same id. Those that stay out are named on standard error.
 
-Exit code: 0 when every record is durable, 65 when some were rejected, 69 when some could not be stored, 1 when interrupted.
+Ends with 0 when every record is durable, with 65 when some were rejected, with 69 when some could not be stored, with 1 when interrupted.
 
+Examples:
   spillway publish --topic events --key user-1 --value '{"n":1}'
   spillway publish --topic events --ndjson --file events.ndjson
   tail -f log | spillway publish --config spillway.yaml --topic events --ndjson`
@@ -28,7 +28,7 @@ const optional = (name: string, description: string) =>
 
 const whole = (name: string, description: string, fallback: number) =>
   CliOptions.integer(name).pipe(
-    CliOptions.withDescription(`${description} (default: ${fallback})`),
+    CliOptions.withDescription(`${description.slice(0, -1)}; ${fallback} by default.`),
     CliOptions.withDefault(fallback)
   )
 
@@ -44,7 +44,7 @@ const options = {
   ),
   topic: CliOptions.text("topic").pipe(CliOptions.withDescription("Topic the records go to.")),
   value: optional("value", "The record's value, as text."),
-  file: optional("file", "File of the value, or with --ndjson of the records. (default: standard input)"),
+  file: optional("file", "File of the value, or with --ndjson of the records; standard input by default."),
   key: optional("key", "The record's key."),
   header: CliOptions.repeated(
     CliOptions.withDescription(
@@ -52,9 +52,9 @@ const options = {
       "A header of the record, as name=value; several times for several."
     )
   ),
-  id: optional("id", "The record's id, on which consumers deduplicate. (default: a new one)"),
+  id: optional("id", "The record's id, on which consumers deduplicate; a new one by default."),
   partition: CliOptions.integer("partition").pipe(
-    CliOptions.withDescription("A fixed partition. (default: the balancer's choice)"),
+    CliOptions.withDescription("A fixed partition; the balancer's choice by default."),
     CliOptions.optional
   ),
   ndjson: CliOptions.boolean("ndjson").pipe(

@@ -12,10 +12,9 @@ import { run } from "./serve.ts"
 
 const description = `Only bring back what lies in the fallback queues, on a host of its own.
 
-It takes the configuration of \`serve\`, which may run with --without-retry then. There is no intake; the pages for health,
-metrics and status are there, on http.host and http.port. The spool stays with the service whose disk it is on. Supervision,
-shutdown and exit codes are those of \`serve\`.
+It takes the configuration of serve, which may run with --without-retry then. There is no intake; the pages for health, metrics and status are there, on http.host and http.port. The spool stays with the service whose disk it is on. Supervision, shutdown and exit codes are those of serve.
 
+Example:
   spillway retry --config spillway.yaml`
 
 export const command = Command.make("retry", { config: Options.config }, ({ config: files }) =>

@@ -12,8 +12,9 @@ import * as Service from "./service.ts"
 
 const description = `Show how a running service is: readiness and why, where every record is, breakers, queues, spool, latency.
 
-Exit code: 0, 1 when the service refuses records, 69 when it cannot be reached.
+Ends with 0, with 1 when the service refuses records, with 69 when it cannot be reached.
 
+Example:
   spillway status --config spillway.yaml --watch`
 
 const watch = CliOptions.boolean("watch").pipe(
