@@ -6,13 +6,16 @@ import * as Command from "@effect/cli/Command"
 import * as CliOptions from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import manifest from "../../package.json" with { type: "json" }
 import * as AppConfig from "../AppConfig.ts"
+import * as DeadLetters from "../DeadLetters.ts"
 import * as Drivers from "../Drivers.ts"
 import * as HttpHandler from "../http/HttpHandler.ts"
 import { defaultLimits } from "../http/server/HttpServer.ts"
+import * as StatusHistory from "../http/StatusHistory.ts"
 import * as Notice from "../Notice.ts"
 import { serve as listen, type Server } from "../runtime/serve.ts"
 import * as Spillway from "../Spillway.ts"
@@ -24,7 +27,7 @@ import { type Entry, StatusLog } from "./statusLog.ts"
 
 /** How long open connections may take to close once every record has its outcome, ms. */
 const closeMs = 1000
-/** How often the status is looked at for the log, ms. */
+/** How often the status is looked at for the log and the dashboard's history, ms. */
 const lookMs = 1000
 
 const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => {
@@ -59,8 +62,12 @@ const levels = { info: Effect.logInfo, warning: Effect.logWarning, error: Effect
 const write = ({ fields, level, message }: Entry): Effect.Effect<void> =>
   Effect.annotateLogs(levels[level](message), fields)
 
-/** Logs what changes: circuit breakers as it happens, the rest when it is looked at. */
-const watch = (spillway: Spillway.Service, log: (entry: Entry) => void): Effect.Effect<never> => {
+/** Logs what changes: circuit breakers as it happens, the rest when it is looked at. Keeps the history. */
+const watch = (
+  spillway: Spillway.Service,
+  history: StatusHistory.StatusHistory,
+  log: (entry: Entry) => void
+): Effect.Effect<never> => {
   spillway.onBreakerChange((connection, scope, state, reason) => {
     log({
       level: state === "open" ? "warning" : "info",
@@ -69,11 +76,25 @@ const watch = (spillway: Spillway.Service, log: (entry: Entry) => void): Effect.
     })
   })
   const statusLog = new StatusLog()
-  const look = Effect.flatMap(Clock.currentTimeMillis, now =>
-    Effect.forEach(statusLog.look(spillway.status(), now), write, { discard: true })
-  )
+  const look = Effect.flatMap(Clock.currentTimeMillis, now => {
+    const status = spillway.status()
+    history.add(status, now)
+    return Effect.forEach(statusLog.look(status, now), write, { discard: true })
+  })
   return Effect.forever(Effect.zipRight(look, Effect.sleep(lookMs)))
 }
+
+/** The dead letters of each producer that has any, by its name. */
+const deadLettersOf = (config: AppConfig.AppConfig) =>
+  Effect.gen(function* () {
+    const services = new Map<string, DeadLetters.Service>()
+    for (const producer of Object.values(config.producers)) {
+      const { retry } = producer
+      if (!retry.enabled) continue
+      services.set(producer.name, yield* DeadLetters.forProducer(Drivers.live, config, { ...producer, retry }))
+    }
+    return { services, run: yield* FiberSet.makeRuntime<never>() }
+  })
 
 /** Answers what is open, lets nobody in, and accounts. The exit code. */
 const shutDown = (
@@ -112,10 +133,12 @@ export const run = (role: Role): Effect.Effect<number, Exit.CommandError, Scope.
     const log = (entry: Entry) => void runFork(write(entry))
     const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
-    const handler = HttpHandler.make({ spillway, http: config.http, intake })
+    const history = StatusHistory.make()
+    const deadLetters = yield* deadLettersOf(config)
+    const handler = HttpHandler.make({ spillway, http: config.http, intake, history, deadLetters })
     const server = yield* open(config, handler)
     yield* Effect.log(announcement(role, server.port))
-    yield* Effect.forkScoped(Effect.interruptible(watch(spillway, log)))
+    yield* Effect.forkScoped(Effect.interruptible(watch(spillway, history, log)))
     yield* notices.attend(spillway)
     return yield* shutDown(yield* notices.first, spillway, handler, server)
   })

@@ -8,22 +8,29 @@ import type { HttpConfig } from "../AppConfig.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Answer from "./Answer.ts"
+import * as Dashboard from "./Dashboard.ts"
+import * as DeadLetterRoutes from "./DeadLetterRoutes.ts"
 import type { Receiver, Respond } from "./Exchange.ts"
 import * as OperatorRoutes from "./OperatorRoutes.ts"
 import * as PublishRoute from "./PublishRoute.ts"
 import * as RequestBody from "./RequestBody.ts"
 import { ofRequest, type RequestHead, segmentOf } from "./RequestHead.ts"
 import * as StatusEvents from "./StatusEvents.ts"
+import type { StatusHistory } from "./StatusHistory.ts"
 import { statusJson } from "./statusJson.ts"
 import { streamBody } from "./streamBody.ts"
 
 export interface Options {
   readonly spillway: Pick<Spillway, "offer" | "status" | "forceBreaker" | "onBreakerChange"> &
     Partial<Pick<Spillway, "tracing">>
-  /** `token`: asked for everywhere but at `/healthz` and `/readyz`. */
+  /** `token`: asked for everywhere but at `/healthz`, `/readyz` and for the dashboard's files. */
   readonly http: Pick<HttpConfig, "maxBodyBytes" | "token" | "requestTimeoutMs">
   /** False: publishes are refused, and only those. True by default. */
   readonly intake?: boolean
+  /** Whoever has it adds to it; without it `/v1/status/history` is not there. */
+  readonly history?: StatusHistory
+  /** Without it no dead letters are there. */
+  readonly deadLetters?: Pick<DeadLetterRoutes.Options, "services" | "run">
 }
 
 export interface HttpHandler {
@@ -57,10 +64,12 @@ const authorizer = (token: Redacted.Redacted<string> | undefined): ((head: Reque
 
 const noStore = { "cache-control": "no-store" }
 
-export const make = ({ http, intake = true, spillway }: Options): HttpHandler => {
+export const make = ({ deadLetters, history, http, intake = true, spillway }: Options): HttpHandler => {
   const authorized = authorizer(http.token)
   const publish = PublishRoute.make({ ...http, offer: spillway.offer, tracing: spillway.tracing })
-  const operate = OperatorRoutes.make({ ...http, spillway, mayOperate: () => http.token !== undefined })
+  const mayOperate = () => http.token !== undefined
+  const operate = OperatorRoutes.make({ ...http, spillway, mayOperate })
+  const letters = deadLetters && DeadLetterRoutes.make({ ...http, ...deadLetters, mayOperate })
   const events = StatusEvents.make({ spillway })
   let refusing = false
 
@@ -88,7 +97,10 @@ export const make = ({ http, intake = true, spillway }: Options): HttpHandler =>
     "/v1/status": {
       open: false,
       answer: () => Answer.json(200, statusJson(spillway.status()), noStore)
-    }
+    },
+    ...(history && {
+      "/v1/status/history": { open: false, answer: () => Answer.json(200, JSON.stringify(history.read()), noStore) }
+    })
   }
 
   const unauthorized = () => Answer.refuse("Unauthorized", "a valid bearer token is needed", challenge)
@@ -100,18 +112,21 @@ export const make = ({ http, intake = true, spillway }: Options): HttpHandler =>
     return { status: 200, headers: { "content-type": "text/event-stream", ...noStore }, body }
   }
 
-  const other = (head: RequestHead): Answer.Answer | OperatorRoutes.Action => {
+  const other = (head: RequestHead): Answer.Answer | DeadLetterRoutes.Action => {
     const { method, path } = head
+    const file = method === "GET" || method === "HEAD" ? Dashboard.answer(head) : undefined
+    if (file !== undefined) return file
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined
     if (page?.open !== true && !authorized(head)) return unauthorized()
     if (path === "/v1/status/events") return statusEvents(head)
-    if (page === undefined) return operate(head) ?? Answer.refuse("NotFound", `nothing is at ${path}`)
+    if (page === undefined)
+      return operate(head) ?? letters?.(head) ?? Answer.refuse("NotFound", `nothing is at ${path}`)
     if (method !== "GET" && method !== "HEAD") return Answer.wrongMethod(method, "GET, HEAD")
     return page.answer()
   }
 
   /** The topic to publish to, what an operator wants done, or the answer. */
-  const route = (head: RequestHead): string | OperatorRoutes.Action | Answer.Answer => {
+  const route = (head: RequestHead): string | DeadLetterRoutes.Action | Answer.Answer => {
     const topic = segmentOf(head.path, "/v1/topics/", "/records")
     if (topic === undefined) return other(head)
     if (!authorized(head)) return unauthorized()
@@ -139,7 +154,10 @@ export const make = ({ http, intake = true, spillway }: Options): HttpHandler =>
     fetch: request =>
       new Promise(resolve => {
         const respond: Respond = ({ body, headers, status }) =>
-          resolve(new Response(typeof body === "string" ? body : streamBody(body), { status, headers }))
+          // The standard refuses a body, even an empty one, with a status that has none.
+          resolve(
+            new Response(body === "" ? null : typeof body === "string" ? body : streamBody(body), { status, headers })
+          )
         const receiver = open(ofRequest(request), respond)
         if (receiver !== undefined) RequestBody.hand(request, receiver)
       }),

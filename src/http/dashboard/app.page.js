@@ -12,6 +12,7 @@ import { ask, listen, Refused, token } from "./source.page.js"
 import { gateOf, viewOf } from "./view.page.js"
 
 /** @import { Status } from "../../Spillway.ts" */
+/** @import { History } from "../StatusHistory.ts" */
 /** @import { View } from "./view.page.js" */
 
 const series = new Series()
@@ -48,8 +49,16 @@ const failed = (error, again) => {
 }
 
 const holds = {
-  open: ["Keep records away from Kafka?", "Every new record is diverted to SQS, and replay pauses, until you give control back.", "Hold open"],
-  closed: ["Send to Kafka whatever happens?", "The breaker will not protect callers from a slow or broken Kafka: each batch waits for its deadline before it is diverted.", "Hold closed"]
+  open: [
+    "Keep records away from Kafka?",
+    "Every new record is diverted to SQS, and replay pauses, until you give control back.",
+    "Hold open"
+  ],
+  closed: [
+    "Send to Kafka whatever happens?",
+    "The breaker will not protect callers from a slow or broken Kafka: each batch waits for its deadline before it is diverted.",
+    "Hold closed"
+  ]
 }
 
 const showBreakers = makeBreakers(async (connection, state) => {
@@ -58,14 +67,19 @@ const showBreakers = makeBreakers(async (connection, state) => {
     if (!(await confirm(title, text, yes, true))) return
   }
   const order = () => ask(`/v1/breakers/${encodeURIComponent(connection)}`, { state })
-  const done = () => toast(state === "auto" ? `The breaker of ${connection} decides by itself again.` : `The breaker of ${connection} is held ${state}.`)
+  const done = () =>
+    toast(
+      state === "auto"
+        ? `The breaker of ${connection} decides by itself again.`
+        : `The breaker of ${connection} is held ${state}.`
+    )
   order().then(done, error => failed(error, () => void order().then(done, failed)))
 })
 const showLetters = makeLetters(failed)
 
 /** @type {View | undefined} */
 let view
-/** When what is parked was first seen, on the service's clock, ms. @type {number | undefined} */
+/** Since when something is parked, ms since the epoch. @type {number | undefined} */
 let parkedSince
 let announced = ""
 
@@ -97,11 +111,21 @@ const log = (name, data) => {
   if (name === "readiness") {
     const { readiness } = data
     const tone = readiness === "accepting" ? "calm" : readiness === "degraded" ? "warn" : "bad"
-    addChange({ at, tone, what: `readiness: ${readiness}`, why: Array.isArray(data.reasons) ? data.reasons.join("; ") : "" })
+    addChange({
+      at,
+      tone,
+      what: `readiness: ${readiness}`,
+      why: Array.isArray(data.reasons) ? data.reasons.join("; ") : ""
+    })
   } else if (name === "breaker") {
     const { connection, reason, scope, state } = data
     const tone = state === "closed" ? "calm" : state === "open" ? "bad" : "warn"
-    addChange({ at, tone, what: `breaker of ${connection}${scope === "cluster" ? "" : `, ${scope}`}: ${state}`, why: String(reason ?? "") })
+    addChange({
+      at,
+      tone,
+      what: `breaker of ${connection}${scope === "cluster" ? "" : `, ${scope}`}: ${state}`,
+      why: String(reason ?? "")
+    })
   }
 }
 
@@ -136,6 +160,15 @@ void listen({
     else log(name, /** @type {Record<string, unknown>} */ (data))
   },
   live: () => {
+    ask("/v1/status/history").then(
+      history => {
+        const { parkedSince: since, ...samples } = /** @type {History} */ (history)
+        series.load({ ...samples, parkedSince: since })
+        parkedSince = since ?? undefined
+      },
+      // Without it the plots begin now.
+      () => {}
+    )
     live = true
     retryAt = 0
     tokenButton.hidden = token() === null

@@ -52,11 +52,25 @@ export const confirm = (title, text, yes, danger = false) => open(title, [h("p",
 
 /** True: there is one to try. @type {(wrong: boolean) => Promise<boolean>} */
 export const askToken = async wrong => {
-  const input = h("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "token-hint", value: token() ?? undefined })
+  const input = h("input", {
+    id: "token",
+    type: "password",
+    autocomplete: "off",
+    spellcheck: "false",
+    required: true,
+    "aria-describedby": "token-hint",
+    value: token() ?? undefined
+  })
   const given = await open(
     "Operator token",
     [
-      h("p", { id: "token-hint" }, wrong ? "The service does not know this token." : "The service asks for the token of its configuration, http.token. It is kept in this tab until the tab is closed."),
+      h(
+        "p",
+        { id: "token-hint" },
+        wrong
+          ? "The service does not know this token."
+          : "The service asks for the token of its configuration, http.token. It is kept in this tab until the tab is closed."
+      ),
       h("label", { for: "token" }, "Token"),
       input
     ],

@@ -11,7 +11,8 @@ export const assign = (element, attributes) => {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, /** @type {EventListener} */ (value))
     else if (value === undefined || value === null || value === false) element.removeAttribute(name)
-    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value === true ? "" : String(value))
+    else if (element.getAttribute(name) !== String(value))
+      element.setAttribute(name, value === true ? "" : String(value))
   }
 }
 
@@ -57,6 +58,14 @@ export const byId = id => {
   if (element === null) throw new Error(`no element #${id}`)
   return element
 }
+
+/** A table that may be wider or longer than its place: the keyboard scrolls it. @type {(name: string, table: HTMLTableElement) => HTMLDivElement} */
+export const scrolled = (name, table) =>
+  h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": name }, table)
+
+/** A table behind something to be looked at. @type {(summary: string, name: string, table: HTMLTableElement) => HTMLDetailsElement} */
+export const tabled = (summary, name, table) =>
+  h("details", { class: "data" }, h("summary", {}, summary), scrolled(name, table))
 
 /** Writes only what differs, so that selections, focus and screen readers are left in peace. @type {(node: Element, text: string) => void} */
 export const say = (node, text) => {

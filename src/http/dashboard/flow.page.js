@@ -140,7 +140,16 @@ export class Flow {
         ...entriesOf(edgeWords).map(([name]) =>
           s(
             "marker",
-            { id: `tip-${name}`, viewBox: "0 0 12 12", refX: 5, refY: 6, markerWidth: 14, markerHeight: 14, markerUnits: "userSpaceOnUse", orient: "auto" },
+            {
+              id: `tip-${name}`,
+              viewBox: "0 0 12 12",
+              refX: 5,
+              refY: 6,
+              markerWidth: 14,
+              markerHeight: 14,
+              markerUnits: "userSpaceOnUse",
+              orient: "auto"
+            },
             s("path", { d: "M1 1.5 10.5 6 1 10.5Z", class: `tip way-${name}` })
           )
         )
@@ -160,7 +169,12 @@ export class Flow {
     const dots = s("path", { d: path, class: "dots", "stroke-dasharray": `0.1 ${dotSpacing}` })
     const value = s("tspan", { class: "rate" })
     const [x, y, anchor] = label
-    const text = s("text", { x, y, "text-anchor": anchor, class: "edge-label" }, value, s("tspan", { class: "word", dx: 5 }, edgeWords[name]))
+    const text = s(
+      "text",
+      { x, y, "text-anchor": anchor, class: "edge-label" },
+      value,
+      s("tspan", { class: "word", dx: 5 }, edgeWords[name])
+    )
     const group = s("g", { class: `edge way-${name}` }, bed, dots, text)
     this.#edges.set(name, { group, bed, dots, rate: value, speed: 0, wanted: 0, offset: 0 })
     return group
@@ -170,7 +184,12 @@ export class Flow {
   #node(name, [x, y, width, height]) {
     const flat = height < 60
     const title = s("text", { x: x + 18, y: y + (flat ? 30 : 28), class: "node-title" }, nodeWords[name])
-    const value = s("text", flat ? { x: x + width - 16, y: y + 33, "text-anchor": "end", class: "node-value" } : { x: x + 18, y: y + (height > 104 ? 66 : 58), class: "node-value" })
+    const value = s(
+      "text",
+      flat
+        ? { x: x + width - 16, y: y + 33, "text-anchor": "end", class: "node-value" }
+        : { x: x + 18, y: y + (height > 104 ? 66 : 58), class: "node-value" }
+    )
     const detail = s("text", { x: x + 18, y: y + (height > 104 ? 92 : 80), class: "node-detail" })
     const group = s(
       "g",
@@ -188,19 +207,39 @@ export class Flow {
   /** @param {Layout} layout */
   #breaker({ gate: [x, y], upright }) {
     const length = 2 * Math.PI * ringRadius
-    const ring = s("circle", { cx: x, cy: y, r: ringRadius, class: "gate-ring", transform: `rotate(-90 ${x} ${y})`, "stroke-dasharray": length, "stroke-dashoffset": length })
+    const ring = s("circle", {
+      cx: x,
+      cy: y,
+      r: ringRadius,
+      class: "gate-ring",
+      transform: `rotate(-90 ${x} ${y})`,
+      "stroke-dasharray": length,
+      "stroke-dashoffset": length
+    })
     const lever = s(
       "g",
       upright ? { transform: `rotate(90 ${x} ${y})` } : {},
       s("path", { d: `M${x - ringRadius} ${y}H${x - 18}M${x + 18} ${y}H${x + ringRadius}`, class: "gate-wire" }),
-      s("g", { class: "gate-lever", "transform-origin": `${x - 18} ${y}` }, s("path", { d: `M${x - 18} ${y}H${x + 18}` })),
+      s(
+        "g",
+        { class: "gate-lever", "transform-origin": `${x - 18} ${y}` },
+        s("path", { d: `M${x - 18} ${y}H${x + 18}` })
+      ),
       s("circle", { cx: x - 18, cy: y, r: 4.5, class: "gate-pole" }),
       s("circle", { cx: x + 18, cy: y, r: 4.5, class: "gate-pole" })
     )
     const at = upright ? { x: x + ringRadius + 12, "text-anchor": "start" } : { x, "text-anchor": "middle" }
     const state = s("text", { ...at, y: upright ? y - 4 : y + ringRadius + 24, class: "gate-state" })
     const probe = s("text", { ...at, y: upright ? y + 16 : y + ringRadius + 44, class: "gate-probe" })
-    const group = s("g", { class: "gate", "data-state": "closed" }, s("circle", { cx: x, cy: y, r: ringRadius, class: "gate-disc" }), ring, lever, state, probe)
+    const group = s(
+      "g",
+      { class: "gate", "data-state": "closed" },
+      s("circle", { cx: x, cy: y, r: ringRadius, class: "gate-disc" }),
+      ring,
+      lever,
+      state,
+      probe
+    )
     this.#gate = { group, ring, state, probe }
     return group
   }
@@ -233,11 +272,17 @@ export class Flow {
     assign(group, { "data-state": view.gate.state })
     say(state, words)
     say(probe, left)
-    assign(ring, { "data-empty": String(share === 0), "stroke-dashoffset": (2 * Math.PI * ringRadius * (1 - share)).toFixed(1) })
+    assign(ring, {
+      "data-empty": String(share === 0),
+      "stroke-dashoffset": (2 * Math.PI * ringRadius * (1 - share)).toFixed(1)
+    })
   }
 
   #animate() {
-    const moving = !this.#still.matches && !document.hidden && [...this.#edges.values()].some(({ speed, wanted }) => wanted > 0 || speed > 1)
+    const moving =
+      !this.#still.matches &&
+      !document.hidden &&
+      [...this.#edges.values()].some(({ speed, wanted }) => wanted > 0 || speed > 1)
     if (!moving) {
       cancelAnimationFrame(this.#frame)
       this.#frame = 0
@@ -266,8 +311,13 @@ export class Flow {
 export const rowsOf = view => [
   ...entriesOf(edgeWords)
     .filter(([name]) => view.ways[name].present)
-    .map(([name, word]) => /** @type {const} */ ([`${word}, per second`, short(Math.round(view.ways[name].perSecond * 10) / 10)])),
-  ...entriesOf(nodeWords).map(([name, word]) => /** @type {const} */ ([word, `${view.places[name].value} ${view.places[name].detail}`.trim()])),
+    .map(
+      ([name, word]) =>
+        /** @type {const} */ ([`${word}, per second`, short(Math.round(view.ways[name].perSecond * 10) / 10)])
+    ),
+  ...entriesOf(nodeWords).map(
+    ([name, word]) => /** @type {const} */ ([word, `${view.places[name].value} ${view.places[name].detail}`.trim()])
+  ),
   /** @type {const} */ (["circuit breaker", `${view.gate.words}${view.gate.left === "" ? "" : `, ${view.gate.left}`}`]),
   /** @type {const} */ (["accepted since the start", count(view.status.accounting.accepted)])
 ]

@@ -2,10 +2,11 @@
  * Dead letters: what lies there and why, a look at some, and the way back.
  */
 import { confirm, toast } from "./dialog.page.js"
-import { byId, clock, count, h, plural, say, short } from "./dom.page.js"
+import { byId, clock, count, h, plural, say, scrolled, short } from "./dom.page.js"
 import { ask } from "./source.page.js"
 
-/** @import { Letters, LettersGroup, LettersPeek, LettersRedriven } from "../DeadLetterRoutes.ts" */
+/** @import { Redriven } from "../../DeadLetters.ts" */
+/** @import { Letters, Listed, ListedGroup, Peeked } from "../DeadLetterRoutes.ts" */
 /** @import { Status } from "../../Spillway.ts" */
 
 /** Records of one request: the page asks again until all are done, and says how far it is. */
@@ -16,7 +17,11 @@ const peeked = 20
 
 /** @type {(chosen: Chosen) => string} */
 const queryOf = ({ producer, reason, topic }) =>
-  new URLSearchParams({ producer, ...(topic === undefined ? {} : { topic }), ...(reason === undefined ? {} : { reason }) }).toString()
+  new URLSearchParams({
+    producer,
+    ...(topic === undefined ? {} : { topic }),
+    ...(reason === undefined ? {} : { reason })
+  }).toString()
 
 /** @type {(text: string) => string} */
 const pretty = text => {
@@ -34,7 +39,11 @@ export const makeLetters = failed => {
   const hint = h("p", { class: "notes" })
   const list = h("div")
   const look = h("div", { class: "peek", tabindex: -1 })
-  const refresh = h("button", { type: "button", id: "letters-list", click: () => void run(showList) }, "Look into the queue")
+  const refresh = h(
+    "button",
+    { type: "button", id: "letters-list", click: () => void run(showList) },
+    "Look into the queue"
+  )
   byId("letters-actions").append(refresh)
   root.append(hint, list, look)
 
@@ -59,30 +68,52 @@ export const makeLetters = failed => {
     list.replaceChildren(...queues.map(queueOf))
   }
 
-  /** @param {Letters["queues"][number]} queue */
-  const queueOf = ({ complete, groups, messages, producer, queue, records, unreadable }) => {
+  /** @param {Listed} listed */
+  const queueOf = listed => {
+    if ("fault" in listed)
+      return h("p", { class: "reason" }, h("b", {}, listed.queue), ` cannot be looked into: ${listed.fault}`)
+    const { complete, groups, messages, producer, queue, records, unreadable } = listed
     if (messages === 0) return h("p", { class: "empty" }, `${queue} is empty.`)
     const all = `${plural("record", records)} in ${plural("message", messages)}`
     const more = `${complete ? "" : "; there is more"}${unreadable === 0 ? "" : `; ${unreadable} cannot be read`}`
     return h(
       "section",
       { "aria-label": `Dead letters in ${queue}` },
-      h("div", { class: "queue-head" }, h("p", {}, h("b", {}, queue), `: ${all}${more}`), h("button", { type: "button", class: "primary", click: () => void run(() => redrive({ producer }, records)) }, "Redrive all")),
       h(
         "div",
-        { class: "scroll", tabindex: 0, role: "group", "aria-label": `Table of dead letters in ${queue}` },
+        { class: "queue-head" },
+        h("p", {}, h("b", {}, queue), `: ${all}${more}`),
+        h(
+          "button",
+          { type: "button", class: "primary", click: () => void run(() => redrive({ producer }, records)) },
+          "Redrive all"
+        )
+      ),
+      scrolled(
+        `Table of dead letters in ${queue}`,
         h(
           "table",
           { class: "letters" },
           h("caption", { class: "unseen" }, `Dead letters in ${queue} by topic and reason`),
-          h("thead", {}, h("tr", {}, ...["Reason", "Topic", "Records", "Newest", "What Kafka said"].map(name => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))),
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              ...["Reason", "Topic", "Records", "Newest", "What Kafka said"].map(name =>
+                h("th", { scope: "col" }, name)
+              ),
+              h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions"))
+            )
+          ),
           h("tbody", {}, ...groups.map(group => rowOf(producer, group)))
         )
       )
     )
   }
 
-  /** @param {string} producer @param {LettersGroup} group */
+  /** @param {string} producer @param {ListedGroup} group */
   const rowOf = (producer, { error, newest, reason, records, topic }) => {
     const chosen = { producer, topic, reason }
     const of = `${reason}${topic === undefined ? "" : ` of ${topic}`}`
@@ -97,42 +128,87 @@ export const makeLetters = failed => {
       h(
         "td",
         { class: "row-actions" },
-        h("button", { type: "button", "aria-label": `Peek at ${of}`, click: () => void run(() => peek(chosen)) }, "Peek"),
-        h("button", { type: "button", class: "primary", "aria-label": `Redrive ${of}`, click: () => void run(() => redrive(chosen, records)) }, "Redrive")
+        h(
+          "button",
+          { type: "button", "aria-label": `Peek at ${of}`, click: () => void run(() => peek(chosen)) },
+          "Peek"
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "primary",
+            "aria-label": `Redrive ${of}`,
+            click: () => void run(() => redrive(chosen, records))
+          },
+          "Redrive"
+        )
       )
     )
   }
 
   /** @param {Chosen} chosen */
   const peek = async chosen => {
-    const { complete, items } = /** @type {LettersPeek} */ (await ask(`/v1/dead-letters/peek?${queryOf(chosen)}&limit=${peeked}`))
+    const { complete, items } = /** @type {Peeked} */ (
+      await ask(`/v1/dead-letters/peek?${queryOf(chosen)}&limit=${peeked}`)
+    )
     look.replaceChildren(
       h("h3", {}, `${chosen.reason ?? "Dead letters"}${chosen.topic === undefined ? "" : ` of ${chosen.topic}`}`),
-      h("p", { class: "notes" }, items.length === 0 ? "Nothing is there any more." : `${plural("record", items.length)}${complete ? "" : ", of more"}, in no order.`),
+      h(
+        "p",
+        { class: "notes" },
+        items.length === 0
+          ? "Nothing is there any more."
+          : `${plural("record", items.length)}${complete ? "" : ", of more"}, in no order.`
+      ),
       ...items.map(itemOf)
     )
     look.focus()
   }
 
-  /** @param {LettersPeek["items"][number]} item */
+  /** @param {Peeked["items"][number]} item */
   const itemOf = item => {
     /** @type {Record<string, unknown>} */
     const { error, headers, key, keyBase64, unreadable, value, valueBase64, ...facts } = { ...item }
-    const shown = typeof value === "string" ? pretty(value) : value === null ? "(no value)" : typeof valueBase64 === "string" ? `base64: ${valueBase64}` : ""
-    const named = [["key", key ?? keyBase64], ...Object.entries(facts)].filter(([, fact]) => fact !== undefined && fact !== null && fact !== "")
-    const texts = Array.isArray(headers) ? headers.map(({ name, value, valueBase64 }) => `${name}: ${value ?? valueBase64 ?? ""}`) : []
+    const shown =
+      typeof value === "string"
+        ? pretty(value)
+        : value === null
+          ? "(no value)"
+          : typeof valueBase64 === "string"
+            ? `base64: ${valueBase64}`
+            : ""
+    const named = [["key", key ?? keyBase64], ...Object.entries(facts)].filter(
+      ([, fact]) => fact !== undefined && fact !== null && fact !== ""
+    )
+    const texts = Array.isArray(headers)
+      ? headers.map(({ name, value, valueBase64 }) => `${name}: ${value ?? valueBase64 ?? ""}`)
+      : []
     return h(
       "article",
       { class: "letter" },
       h("p", { class: "said" }, String(unreadable ?? error ?? "")),
       shown === "" ? undefined : h("pre", { tabindex: 0, role: "group", "aria-label": "Value of the record" }, shown),
-      h("details", { class: "data" }, h("summary", {}, "All facts"), h("dl", { class: "pairs" }, ...named.flatMap(([name, fact]) => [h("dt", {}, String(name)), h("dd", {}, String(fact))]), ...(texts.length === 0 ? [] : [h("dt", {}, "headers"), h("dd", {}, texts.join("\n"))])))
+      h(
+        "details",
+        { class: "data" },
+        h("summary", {}, "All facts"),
+        h(
+          "dl",
+          { class: "pairs" },
+          ...named.flatMap(([name, fact]) => [h("dt", {}, String(name)), h("dd", {}, String(fact))]),
+          ...(texts.length === 0 ? [] : [h("dt", {}, "headers"), h("dd", {}, texts.join("\n"))])
+        )
+      )
     )
   }
 
   /** @param {Chosen} chosen @param {number} records */
   const redrive = async (chosen, records) => {
-    const what = chosen.reason === undefined ? plural("dead letter", records) : `${plural("dead letter", records)} with ${chosen.reason}`
+    const what =
+      chosen.reason === undefined
+        ? plural("dead letter", records)
+        : `${plural("dead letter", records)} with ${chosen.reason}`
     const agreed = await confirm(
       `Redrive ${what}?`,
       "They go back to the fallback queue and from there to Kafka, under their own ids. What Kafka refuses again becomes a dead letter again.",
@@ -140,16 +216,19 @@ export const makeLetters = failed => {
     )
     if (!agreed) return
     let moved = 0
-    /** @type {LettersRedriven} */
+    /** @type {Redriven} */
     let last
     do {
-      last = /** @type {LettersRedriven} */ (await ask("/v1/dead-letters/redrive", { ...chosen, maxRecords: redriveAtOnce }))
+      last = /** @type {Redriven} */ (await ask("/v1/dead-letters/redrive", { ...chosen, maxRecords: redriveAtOnce }))
       moved += last.records
       say(hint, `${plural("record", moved)} on the way back …`)
     } while (last.records > 0 && !last.complete && last.failed === 0)
     say(hint, "")
     const left = last.failed + last.unreadable + last.withheld
-    toast(`${plural("record", moved)} on the way back to Kafka${left === 0 ? "" : `; ${left} stayed: ${last.fault || "they cannot be read"}`}`, left === 0 ? "calm" : "bad")
+    toast(
+      `${plural("record", moved)} on the way back to Kafka${left === 0 ? "" : `; ${left} stayed: ${last.fault || "they cannot be read"}`}`,
+      left === 0 ? "calm" : "bad"
+    )
     await showList()
   }
 
@@ -157,7 +236,15 @@ export const makeLetters = failed => {
   return ({ accounting, connections }) => {
     if (busy) return
     const queues = connections.flatMap(({ fallbacks }) => fallbacks.map(({ deadLetterQueue }) => deadLetterQueue))
-    const since = accounting.deadLettered === 0 ? "No record became a dead letter" : `${short(accounting.deadLettered)} records became dead letters`
-    say(hint, queues.length === 0 ? "No topic has a dead-letter queue." : `${since} since the start. Looking hides the messages of ${queues.join(", ")} from others for a moment.`)
+    const since =
+      accounting.deadLettered === 0
+        ? "No record became a dead letter"
+        : `${short(accounting.deadLettered)} records became dead letters`
+    say(
+      hint,
+      queues.length === 0
+        ? "No topic has a dead-letter queue."
+        : `${since} since the start. Looking hides the messages of ${queues.join(", ")} from others for a moment.`
+    )
   }
 }

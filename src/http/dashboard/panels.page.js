@@ -1,7 +1,7 @@
 /**
  * The panels that show what is: verdict, accounting, breakers, parked records, changes.
  */
-import { assign, byId, clock, count, h, latency, plural, rate, s, say, short, size, span } from "./dom.page.js"
+import { assign, byId, clock, count, h, latency, plural, rate, s, say, short, size, span, tabled } from "./dom.page.js"
 import { rowsOf } from "./flow.page.js"
 import { countdown, notesOf, termsOf } from "./view.page.js"
 
@@ -62,7 +62,10 @@ export const showVerdict = ({ parked, skew, status, story }, series) => {
   assign(byId("verdict-icon"), { d: icons[health.readiness] })
   say(byId("verdict-title"), titles[health.readiness])
   say(byId("verdict-story"), story)
-  reasons.show(health.reasons.map((_, index) => String(index)), ({ root }, index) => say(root, health.reasons[index] ?? ""))
+  reasons.show(
+    health.reasons.map((_, index) => String(index)),
+    ({ root }, index) => say(root, health.reasons[index] ?? "")
+  )
   const p99 = series.points.at(-1)?.p99
   const facts = [
     ["accepted", rate(series.rate("accepted"))],
@@ -70,7 +73,10 @@ export const showVerdict = ({ parked, skew, status, story }, series) => {
     ["parked", parked.known ? plural("message", parked.messages) : "unknown"],
     ["running for", span(Date.now() + skew - startedAt)]
   ]
-  vitals.show(facts.map(([name = ""]) => name), ({ value }, index) => say(value, facts[index]?.[1] ?? ""))
+  vitals.show(
+    facts.map(([name = ""]) => name),
+    ({ value }, index) => say(value, facts[index]?.[1] ?? "")
+  )
   say(byId("instance"), instance)
   document.title = `${health.readiness === "accepting" ? "" : `${titles[health.readiness]} · `}Spillway`
 }
@@ -82,7 +88,13 @@ const terms = new Kept(lawTerms, name => {
   const value = h("b")
   const sign = name === "accepted" ? "" : name === "delivered" ? "=" : "+"
   return {
-    root: h("span", { class: `term tone-${name.replace(" ", "-")}` }, h("span", { class: "sign" }, sign), " ", h("span", { class: "amount" }, value, " ", h("span", { class: "name" }, name))),
+    root: h(
+      "span",
+      { class: `term tone-${name.replace(" ", "-")}` },
+      h("span", { class: "sign" }, sign),
+      " ",
+      h("span", { class: "amount" }, value, " ", h("span", { class: "name" }, name))
+    ),
     value
   }
 })
@@ -93,14 +105,23 @@ export const showLaw = status => {
   const all = termsOf(status)
   const sum = all.reduce((total, [, value]) => total + value, 0)
   const shown = /** @type {const} */ ([["accepted", accepted, ""], ...all])
-  terms.show(shown.map(([name]) => name), ({ value }, index) => say(value, count(shown[index]?.[1] ?? 0)))
+  terms.show(
+    shown.map(([name]) => name),
+    ({ value }, index) => say(value, count(shown[index]?.[1] ?? 0))
+  )
   let x = 0
   lawBar.replaceChildren(
     ...all.flatMap(([name, value]) => {
       if (value === 0) return []
       // A handful among millions is what one looks for: never thinner than can be seen.
       const width = Math.max(5, (1000 * value) / Math.max(1, sum))
-      const part = s("rect", { x: x.toFixed(1), y: 0, width: width.toFixed(1), height: 12, class: `fill tone-${name.replace(" ", "-")}` })
+      const part = s("rect", {
+        x: x.toFixed(1),
+        y: 0,
+        width: width.toFixed(1),
+        height: 12,
+        class: `fill tone-${name.replace(" ", "-")}`
+      })
       x += width
       return [part]
     })
@@ -130,7 +151,11 @@ export const makeBreakers = order => {
     const probe = h("progress", { max: 1, value: 0, "aria-label": `Until the next probe of ${connection}` })
     const probeText = h("span")
     const buttons = forces.map(([force, words]) =>
-      h("button", { type: "button", "data-force": force, "aria-pressed": "false", click: () => order(connection, force) }, words)
+      h(
+        "button",
+        { type: "button", "data-force": force, "aria-pressed": "false", click: () => order(connection, force) },
+        words
+      )
     )
     const root = h(
       "article",
@@ -145,28 +170,38 @@ export const makeBreakers = order => {
   })
   return view => {
     const { connections } = view.status
-    cards.show(connections.map(({ connection }) => connection), (part, index) => {
-      const breaker = connections[index]?.breaker
-      if (breaker === undefined) return
-      const now = Date.now() + view.skew
-      assign(part.state, { "data-tone": breaker.state === "closed" ? "calm" : breaker.state === "open" ? "bad" : "warn" })
-      say(part.state, `${breaker.forced === undefined ? "" : "held "}${breaker.state}`)
-      say(part.reason, breaker.reason === "" ? "Records go to Kafka." : breaker.reason)
-      const partitions = breaker.partitions.length === 0 ? "" : ` · diverted by themselves: ${breaker.partitions.join(", ")}`
-      say(part.since, `for ${span(now - breaker.since)}${partitions}`)
-      const { left, share } = countdown(breaker, now)
-      assign(part.root, { "data-waiting": breaker.state === "open" && breaker.forced === undefined })
-      part.probe.value = share
-      say(part.probeText, left)
-      for (const button of part.buttons) assign(button, { "aria-pressed": String((breaker.forced ?? "auto") === button.dataset.force) })
-    })
+    cards.show(
+      connections.map(({ connection }) => connection),
+      (part, index) => {
+        const breaker = connections[index]?.breaker
+        if (breaker === undefined) return
+        const now = Date.now() + view.skew
+        assign(part.state, {
+          "data-tone": breaker.state === "closed" ? "calm" : breaker.state === "open" ? "bad" : "warn"
+        })
+        say(part.state, `${breaker.forced === undefined ? "" : "held "}${breaker.state}`)
+        say(part.reason, breaker.reason === "" ? "Records go to Kafka." : breaker.reason)
+        const partitions =
+          breaker.partitions.length === 0 ? "" : ` · diverted by themselves: ${breaker.partitions.join(", ")}`
+        say(part.since, `for ${span(now - breaker.since)}${partitions}`)
+        const { left, share } = countdown(breaker, now)
+        assign(part.root, { "data-waiting": breaker.state === "open" && breaker.forced === undefined })
+        part.probe.value = share
+        say(part.probeText, left)
+        for (const button of part.buttons)
+          assign(button, { "aria-pressed": String((breaker.forced ?? "auto") === button.dataset.force) })
+      }
+    )
   }
 }
 
 const spoolName = "spool on this host's disk"
 
 const parkedCards = new Kept(byId("parked"), topic => {
-  const names = topic === spoolName ? ["records", "oldest", "size", "room"] : ["waiting", "on their way", "delayed", "replay pace", "oldest"]
+  const names =
+    topic === spoolName
+      ? ["records", "oldest", "size", "room"]
+      : ["waiting", "on their way", "delayed", "replay pace", "oldest"]
   const facts = names.map(name => {
     const value = h("dd")
     return { name, value, root: h("div", {}, h("dt", {}, name), value) }
@@ -174,7 +209,14 @@ const parkedCards = new Kept(byId("parked"), topic => {
   const state = h("span", { class: "pill" })
   const note = h("p", { class: "reason" })
   const name = h("p", { class: "notes" })
-  const root = h("article", { class: "queue", "aria-label": `Parked records of ${topic}` }, h("div", { class: "breaker-head" }, h("h3", {}, topic), state), note, h("dl", { class: "facts" }, ...facts.map(fact => fact.root)), name)
+  const root = h(
+    "article",
+    { class: "queue", "aria-label": `Parked records of ${topic}` },
+    h("div", { class: "breaker-head" }, h("h3", {}, topic), state),
+    note,
+    h("dl", { class: "facts" }, ...facts.map(fact => fact.root)),
+    name
+  )
   return { root, facts, state, note, name }
 })
 
@@ -197,13 +239,24 @@ export const showParked = ({ skew, status }, since) => {
       fault = fallback.fault
       const known = (/** @type {number | undefined} */ value) => (value === undefined ? "?" : short(value))
       const { recordsPerSecond } = fallback.replay
-      const oldest = full === 0 ? "–" : since === undefined ? "not known" : span(now - since)
-      values = [known(depth?.visible), known(depth?.inFlight), known(depth?.delayed), Number.isFinite(recordsPerSecond) && recordsPerSecond !== null ? `≤ ${rate(recordsPerSecond)}` : "free", oldest]
+      const oldest = full === 0 ? "–" : since === undefined ? "not known" : `≤ ${span(now - since)}`
+      values = [
+        known(depth?.visible),
+        known(depth?.inFlight),
+        known(depth?.delayed),
+        Number.isFinite(recordsPerSecond) && recordsPerSecond !== null ? `≤ ${rate(recordsPerSecond)}` : "free",
+        oldest
+      ]
       name = `SQS ${fallback.queue} · ${plural("billed request", fallback.billedRequests)}`
     } else if (spool !== undefined) {
       full = spool.records
       fault = spool.fault
-      values = [short(spool.records), spool.oldestAt === undefined ? "–" : span(now - spool.oldestAt), size(spool.bytes), size(spool.maxBytes)]
+      values = [
+        short(spool.records),
+        spool.oldestAt === undefined ? "–" : span(now - spool.oldestAt),
+        size(spool.bytes),
+        size(spool.maxBytes)
+      ]
       name = spool.path
     } else return
     assign(part.state, { "data-tone": fault !== "" ? "bad" : full > 0 ? "warn" : "calm" })
@@ -214,13 +267,20 @@ export const showParked = ({ skew, status }, since) => {
   })
 }
 
+const flowTable = h("table")
+const flowData = tabled("The picture as a table", "The path of records as a table", flowTable)
+byId("flow-data").append(flowData)
+
 /** @type {(view: View) => void} */
 export const showFlowTable = view => {
-  const table = byId("flow-table")
-  if (table.closest("details")?.open !== true) return
-  table.replaceChildren(
+  if (!flowData.open) return
+  flowTable.replaceChildren(
     h("caption", {}, "Records per second on each way, and what lies where"),
-    h("tbody", {}, ...rowsOf(view).map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))))
+    h(
+      "tbody",
+      {},
+      ...rowsOf(view).map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)))
+    )
   )
 }
 
@@ -232,7 +292,13 @@ const mostChanges = 60
 export const addChange = ({ at, tone, what, why }) => {
   const list = byId("changes")
   list.prepend(
-    h("li", { "data-tone": tone }, h("time", { datetime: new Date(at).toISOString() }, clock(at)), h("span", { class: "what" }, what), why === "" ? undefined : h("span", { class: "why" }, why))
+    h(
+      "li",
+      { "data-tone": tone },
+      h("time", { datetime: new Date(at).toISOString() }, clock(at)),
+      h("span", { class: "what" }, what),
+      why === "" ? undefined : h("span", { class: "why" }, why)
+    )
   )
   while (list.children.length > mostChanges) list.lastElementChild?.remove()
 }

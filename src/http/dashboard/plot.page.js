@@ -1,7 +1,7 @@
 /**
  * Lines over the last five minutes, with a table behind them.
  */
-import { assign, byId, clock, h, s, say } from "./dom.page.js"
+import { assign, byId, clock, h, s, say, tabled } from "./dom.page.js"
 import { windowMs } from "./series.page.js"
 
 /** @import { Point } from "./series.page.js" */
@@ -29,7 +29,7 @@ const rowMs = 15_000
 const linearTicks = highest => {
   const rough = Math.max(highest, 1) / 4
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = Math.max(1, (([1, 2, 5].find(factor => factor * power >= rough) ?? 10) * power))
+  const step = Math.max(1, ([1, 2, 5].find(factor => factor * power >= rough) ?? 10) * power)
   return Array.from({ length: Math.ceil(Math.max(highest, 1) / step) + 1 }, (_, index) => index * step)
 }
 
@@ -60,11 +60,17 @@ export class Plot {
     this.#root = byId(options.id)
     this.#legend = options.lines.map(line => ({ line, value: h("b") }))
     assign(this.#svg, { "aria-label": `${options.caption}; the table below has the numbers` })
-    const details = h("details", { class: "data" }, h("summary", {}, "As a table"), h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": `${options.caption} as a table` }, this.#table))
+    const details = tabled("As a table", `${options.caption} as a table`, this.#table)
     details.addEventListener("toggle", () => this.#tabulate())
     this.#details = details
     this.#root.append(
-      h("ul", { class: "legend" }, ...this.#legend.map(({ line, value }) => h("li", { class: `tone-${line.tone}` }, h("i", { "aria-hidden": "true" }), line.name, " ", value))),
+      h(
+        "ul",
+        { class: "legend" },
+        ...this.#legend.map(({ line, value }) =>
+          h("li", { class: `tone-${line.tone}` }, h("i", { "aria-hidden": "true" }), line.name, " ", value)
+        )
+      ),
       h("div", { class: "plot-frame" }, this.#svg, this.#readout),
       details
     )
@@ -124,13 +130,23 @@ export class Plot {
     })
     const narrow = width < 420
     const times = [5, 4, 3, 2, 1, 0]
-      .filter(minutes => !narrow || minutes % 2 === 1 || minutes === 0)
+      .filter(minutes => !narrow || minutes % 2 === 0)
       .map(minutes => {
         const anchor = minutes === 5 ? "start" : minutes === 0 ? "end" : "middle"
-        return s("text", { x: xOf(end - minutes * 60_000).toFixed(1), y: height - 6, "text-anchor": anchor, class: "axis" }, minutes === 0 ? "now" : `−${minutes} min`)
+        return s(
+          "text",
+          { x: xOf(end - minutes * 60_000).toFixed(1), y: height - 6, "text-anchor": anchor, class: "axis" },
+          minutes === 0 ? "now" : `−${minutes} min`
+        )
       })
     const shades = this.#outages().map(([from, to]) =>
-      s("rect", { x: xOf(from).toFixed(1), y: margin.top, width: Math.max(1, xOf(to) - xOf(from)).toFixed(1), height: plotted.height, class: "outage" })
+      s("rect", {
+        x: xOf(from).toFixed(1),
+        y: margin.top,
+        width: Math.max(1, xOf(to) - xOf(from)).toFixed(1),
+        height: plotted.height,
+        class: "outage"
+      })
     )
     const drawn = lines.flatMap(line => {
       let path = ""
@@ -188,7 +204,9 @@ export class Plot {
       s("path", { d: `M${xOf(near.at).toFixed(1)} ${margin.top}V${floor}`, class: "cursor" }),
       ...lines.flatMap(line => {
         const value = line.of(near)
-        return value === undefined ? [] : [s("circle", { cx: xOf(near.at), cy: yOf(value), r: 3.5, class: `mark tone-${line.tone}` })]
+        return value === undefined
+          ? []
+          : [s("circle", { cx: xOf(near.at), cy: yOf(value), r: 3.5, class: `mark tone-${line.tone}` })]
       })
     ]
   }
@@ -215,11 +233,29 @@ export class Plot {
     for (const point of this.#points.toReversed()) {
       if (point.at > next) continue
       next = point.at - rowMs
-      rows.push(h("tr", {}, h("th", { scope: "row" }, clock(point.at)), ...lines.map(({ of }) => h("td", {}, of(point) === undefined ? "–" : format(of(point) ?? 0))), h("td", {}, point.diverting ? "diverting" : "closed")))
+      rows.push(
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, clock(point.at)),
+          ...lines.map(({ of }) => h("td", {}, of(point) === undefined ? "–" : format(of(point) ?? 0))),
+          h("td", {}, point.diverting ? "diverting" : "closed")
+        )
+      )
     }
     this.#table.replaceChildren(
       h("caption", {}, `${caption}, each ${rowMs / 1000} s, newest first`),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), ...lines.map(({ name }) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "Breaker"))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Time"),
+          ...lines.map(({ name }) => h("th", { scope: "col" }, name)),
+          h("th", { scope: "col" }, "Breaker")
+        )
+      ),
       h("tbody", {}, ...rows)
     )
   }

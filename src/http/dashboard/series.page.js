@@ -3,39 +3,22 @@
  */
 
 /** @import { Status } from "../../Spillway.ts" */
+/** @import { Counter, History, Sample } from "../StatusHistory.ts" */
 
 export const windowMs = 300_000
 /** Quantiles are of the records of this long: one second may hold too few, ms. */
 const quantileMs = 5000
 
-const counters = /** @type {const} */ ([
-  "accepted",
-  "delivered",
-  "diverted",
-  "spooled",
-  "rejected",
-  "failed",
-  "redelivered",
-  "deadLettered",
-  "drained"
-])
+/** @type {ReadonlyArray<Counter>} */
+const counters = ["accepted", "delivered", "diverted", "spooled", "redelivered", "deadLettered", "drained"]
 
-/** @typedef {(typeof counters)[number]} Counter */
-/**
- * @typedef {object} Sample
- * @property {number} at ms since the epoch
- * @property {Readonly<Record<Counter, number>>} totals
- * @property {ReadonlyArray<number>} latency records at or below each bound, then all
- * @property {number | undefined} parked messages in the fallback queues; undefined when they could not be asked
- * @property {boolean} diverting a breaker was not closed
- */
 /**
  * @typedef {object} Point
  * @property {number} at
  * @property {Readonly<Record<Counter, number>>} rates per second
  * @property {number | undefined} p50 ms; undefined when nothing was published
  * @property {number | undefined} p99
- * @property {number | undefined} parked
+ * @property {number | null} parked
  * @property {boolean} diverting
  */
 
@@ -58,7 +41,7 @@ const sampleOf = (status, at) => {
     diverting: connections.some(({ breaker }) => breaker.state !== "closed"),
     latency,
     parked: depths.some(depth => depth === undefined)
-      ? undefined
+      ? null
       : depths.reduce((sum, depth) => sum + (depth ? depth.visible + depth.inFlight + depth.delayed : 0), 0)
   }
 }
@@ -94,23 +77,40 @@ export class Series {
 
   /** @param {Status} status @param {number} at */
   add(status, at) {
-    if (status.startedAt !== this.#startedAt) this.clear()
-    this.#startedAt = status.startedAt
-    this.#bounds = boundsOf(status)
-    const sample = sampleOf(status, at)
+    this.#of(status.startedAt, boundsOf(status))
+    this.#push(sampleOf(status, at))
+  }
+
+  /** What was before the page was opened, or while the service could not be reached. @param {History} history */
+  load({ bounds, samples, startedAt }) {
+    this.#of(startedAt, bounds)
+    const later = this.#samples
+    this.#samples = []
+    this.points = []
+    const gapless = [...samples, ...later].sort((a, b) => a.at - b.at)
+    for (const sample of gapless) this.#push(sample)
+  }
+
+  /** @param {number} startedAt @param {ReadonlyArray<number>} bounds */
+  #of(startedAt, bounds) {
+    this.#bounds = bounds
+    if (startedAt === this.#startedAt) return
+    this.#startedAt = startedAt
+    this.#samples = []
+    this.points = []
+  }
+
+  /** @param {Sample} sample */
+  #push(sample) {
+    const { at } = sample
     const last = this.#samples.at(-1)
     // Two at once would make a rate out of nothing.
-    if (last !== undefined && at - last.at < 200) return
+    if (last !== undefined && at - last.at < 400) return
     this.#samples.push(sample)
     if (last !== undefined) this.points.push(this.#point(last, sample))
     const oldest = at - windowMs
     while ((this.#samples[0]?.at ?? at) < oldest - quantileMs) this.#samples.shift()
     while ((this.points[0]?.at ?? at) < oldest) this.points.shift()
-  }
-
-  clear() {
-    this.#samples = []
-    this.points = []
   }
 
   /** @param {Sample} last @param {Sample} sample @returns {Point} */
@@ -139,7 +139,8 @@ export class Series {
   drainMs() {
     const now = this.points.at(-1)
     const then = now && this.points.find(({ at }) => at >= now.at - 20_000)
-    if (now?.parked === undefined || then?.parked === undefined || now.at - then.at < 8000) return undefined
+    if (now === undefined || then === undefined || now.at - then.at < 8000) return undefined
+    if (now.parked === null || then.parked === null) return undefined
     const perMs = (then.parked - now.parked) / (now.at - then.at)
     return perMs <= 0 || now.parked === 0 ? undefined : now.parked / perMs
   }

@@ -32,8 +32,7 @@ const severity = { closed: 0, "half-open": 1, open: 2 }
 /** @type {(connections: ReadonlyArray<ConnectionStatus>) => ConnectionStatus["breaker"] | undefined} */
 const worstOf = connections =>
   connections.reduce(
-    (worst, { breaker }) =>
-      worst === undefined || severity[breaker.state] > severity[worst.state] ? breaker : worst,
+    (worst, { breaker }) => (worst === undefined || severity[breaker.state] > severity[worst.state] ? breaker : worst),
     /** @type {ConnectionStatus["breaker"] | undefined} */ (undefined)
   )
 
@@ -50,7 +49,10 @@ export const countdown = ({ forced, nextProbeAt, state }, now) => {
   if (waits.size > 50) waits.clear()
   const whole = Math.max(leftMs, waits.get(nextProbeAt) ?? 0)
   waits.set(nextProbeAt, whole)
-  return { left: `next probe in ${leftMs < 10_000 ? `${(leftMs / 1000).toFixed(1)} s` : span(leftMs)}`, share: leftMs / whole }
+  return {
+    left: `probe in ${leftMs < 10_000 ? `${(leftMs / 1000).toFixed(1)} s` : span(leftMs)}`,
+    share: leftMs / whole
+  }
 }
 
 /** @type {(status: Status, now: number) => Gate} */
