@@ -67,11 +67,12 @@ const files = new Map<string, File>([
 export const paths: Iterable<string> = files.keys()
 
 /** Undefined: nothing of it is there. For `GET` and `HEAD`. */
-export const answer = ({ header, path }: Pick<RequestHead, "header" | "path">): Answer | undefined => {
-  const found = files.get(path)
+export const answer = (head: RequestHead): Answer | undefined => {
+  const found = files.get(head.path)
   if (found === undefined) return undefined
   const { body, etag, headers } = found
-  const known = header("if-none-match")
+  const known = head
+    .header("if-none-match")
     ?.split(",")
     .some(tag => tag.trim().replace(/^W\//, "") === etag)
   return known === true ? { status: 304, headers, body: "" } : { status: 200, headers, body }

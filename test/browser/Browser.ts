@@ -25,7 +25,10 @@ export const launch = (executablePath: string): Promise<Browser> =>
   chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] })
 
 /** A page and what it did that it should not: errors, warnings, requests to others. */
-export const watched = async (context: BrowserContext, origin: string): Promise<{ readonly page: Page; readonly faults: Array<string> }> => {
+export const watched = async (
+  context: BrowserContext,
+  origin: string
+): Promise<{ readonly page: Page; readonly faults: Array<string> }> => {
   const page = await context.newPage()
   const faults: Array<string> = []
   page.on("pageerror", error => void faults.push(`error: ${error.message}`))

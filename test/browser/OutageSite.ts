@@ -3,6 +3,8 @@
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
+// For its patch of kafkajs, which otherwise warns of negative timeouts.
+import "../../src/KafkaClient/brokerLink.ts"
 import { eventually } from "../support/eventually.ts"
 import * as Fauxqs from "../support/Fauxqs.ts"
 import { deleteDirectory, temporaryDirectory } from "../support/Guard.ts"
@@ -107,7 +109,9 @@ export class OutageSite {
   startLoad(perSecond: number): void {
     this.#loading = true
     const lines = (first: number, count: number) =>
-      Array.from({ length: count }, (_, index) => JSON.stringify({ key: `c-${(first + index) % 97}`, value: { order: first + index } })).join("\n")
+      Array.from({ length: count }, (_, index) =>
+        JSON.stringify({ key: `c-${(first + index) % 97}`, value: { order: first + index } })
+      ).join("\n")
     const everyMs = 100
     const count = Math.ceil((perSecond * everyMs) / 1000)
     this.#load = (async () => {
@@ -117,7 +121,10 @@ export class OutageSite {
           method: "POST",
           headers: { "content-type": "application/x-ndjson", authorization: `Bearer ${token}` },
           body: lines(first, count)
-        }).then(response => response.text(), () => {})
+        }).then(
+          response => response.text(),
+          () => {}
+        )
         await pause
       }
     })()

@@ -1,0 +1,82 @@
+/**
+ * The pictures of docs/dashboard.md, taken of the real thing: `bun scripts/screenshots.ts`. A real Kafka is killed and started
+ * again under load. `--quick` spends less time, for pictures with emptier plots.
+ */
+import { mkdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import process from "node:process"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import * as Chromium from "../test/browser/Browser.ts"
+import { OutageSite, token } from "../test/browser/OutageSite.ts"
+import { root } from "../test/support/RunningService.ts"
+
+const pictures = join(root, "docs/pictures")
+const mostBytes = 200_000
+const scale = process.argv.includes("--quick") ? 0.2 : 1
+const seconds = (count: number) => new Promise<void>(resolve => setTimeout(resolve, count * 1000 * scale))
+
+const desk = { viewport: { width: 1280, height: 900 } }
+const telephone = { viewport: { width: 360, height: 780 }, deviceScaleFactor: 2 }
+
+const open = async (browser: Browser, url: string, options: BrowserContextOptions): Promise<Page> => {
+  const context = await browser.newContext(options)
+  // As if the token had been given already.
+  await context.addInitScript(value => sessionStorage.setItem("spillway-token", value), token)
+  const page = await context.newPage()
+  await page.goto(url)
+  await page.waitForSelector("#link[data-state=live]")
+  return page
+}
+
+const take = async (page: Page, name: string, fullPage = true): Promise<void> => {
+  await page.evaluate(() => window.scrollTo(0, 0))
+  const path = join(pictures, `${name}.png`)
+  await page.screenshot({ path, fullPage })
+  const { size } = statSync(path)
+  console.log(`${name}.png: ${Math.ceil(size / 1024)} KiB`)
+  if (size > mostBytes) throw new Error(`${name}.png is larger than ${mostBytes} bytes`)
+}
+
+const main = async (): Promise<void> => {
+  const chromium = Chromium.find()
+  if (chromium === undefined) throw new Error("Chromium is missing: apt-get install chromium")
+  mkdirSync(pictures, { recursive: true })
+  const site = await OutageSite.start()
+  const browser = await Chromium.launch(chromium)
+  try {
+    const { url } = site.service
+    const broker = site.kafka.broker(1)
+    site.startLoad(1400)
+    await seconds(120)
+    const day = await open(browser, url, { ...desk, colorScheme: "light" })
+    const night = await open(browser, url, { ...desk, colorScheme: "dark" })
+    const hand = await open(browser, url, { ...telephone, colorScheme: "dark" })
+    await seconds(10)
+    await take(day, "calm")
+
+    await broker.kill()
+    await seconds(15)
+    for (const id of ["big-1", "big-2", "big-3"]) await site.publishOversized(id)
+    await seconds(45)
+    await night.waitForFunction(() => (document.querySelector(".gate-probe")?.textContent ?? "") > "probe in 1")
+    await take(night, "outage")
+    await take(hand, "outage-phone", false)
+
+    await broker.restart()
+    await site.status("recovery", 60_000, ({ accounting }) => (accounting.redelivered > 0 ? true : undefined))
+    await seconds(20)
+    await take(night, "recovery")
+
+    await site.status("dead letters", 120_000, ({ accounting }) => (accounting.deadLettered >= 3 ? true : undefined))
+    await day.click("#letters-list")
+    await day.click("text=Peek")
+    await day.waitForSelector(".letter")
+    await day.locator("[aria-labelledby=letters-title]").screenshot({ path: join(pictures, "dead-letters.png") })
+  } finally {
+    await browser.close()
+    await site.stop()
+  }
+}
+
+await main()
+process.exit(0)
