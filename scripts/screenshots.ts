@@ -12,7 +12,7 @@ import { root } from "../test/support/RunningService.ts"
 
 const pictures = join(root, "docs/pictures")
 const mostBytes = 200_000
-const scale = process.argv.includes("--quick") ? 0.2 : 1
+const scale = process.argv.includes("--quick") ? 0.3 : 1
 const seconds = (count: number) => new Promise<void>(resolve => setTimeout(resolve, count * 1000 * scale))
 
 const desk = { viewport: { width: 1280, height: 900 } }
@@ -28,14 +28,20 @@ const open = async (browser: Browser, url: string, options: BrowserContextOption
   return page
 }
 
-const take = async (page: Page, name: string, fullPage = true): Promise<void> => {
+/** From the page's top to the end of `last`, or what is seen at once. */
+const take = async (page: Page, name: string, last?: string): Promise<void> => {
   await page.evaluate(() => window.scrollTo(0, 0))
   const path = join(pictures, `${name}.png`)
-  await page.screenshot({ path, fullPage })
+  const { width = 0, height = 0 } = page.viewportSize() ?? {}
+  const box = last === undefined ? undefined : await page.locator(last).boundingBox()
+  const bottom = box === null || box === undefined ? height : box.y + box.height + 16
+  await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height: bottom } })
   const { size } = statSync(path)
   console.log(`${name}.png: ${Math.ceil(size / 1024)} KiB`)
   if (size > mostBytes) throw new Error(`${name}.png is larger than ${mostBytes} bytes`)
 }
+
+const plots = "[aria-labelledby=throughput-title]"
 
 const main = async (): Promise<void> => {
   const chromium = Chromium.find()
@@ -52,20 +58,20 @@ const main = async (): Promise<void> => {
     const night = await open(browser, url, { ...desk, colorScheme: "dark" })
     const hand = await open(browser, url, { ...telephone, colorScheme: "dark" })
     await seconds(10)
-    await take(day, "calm")
+    await take(day, "calm", plots)
 
     await broker.kill()
     await seconds(15)
     for (const id of ["big-1", "big-2", "big-3"]) await site.publishOversized(id)
     await seconds(45)
     await night.waitForFunction(() => (document.querySelector(".gate-probe")?.textContent ?? "") > "probe in 1")
-    await take(night, "outage")
-    await take(hand, "outage-phone", false)
+    await take(night, "outage", plots)
+    await take(hand, "outage-phone")
 
     await broker.restart()
     await site.status("recovery", 60_000, ({ accounting }) => (accounting.redelivered > 0 ? true : undefined))
     await seconds(20)
-    await take(night, "recovery")
+    await take(night, "recovery", plots)
 
     await site.status("dead letters", 120_000, ({ accounting }) => (accounting.deadLettered >= 3 ? true : undefined))
     await day.click("#letters-list")

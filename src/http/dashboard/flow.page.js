@@ -11,7 +11,7 @@ import { assign, count, rate, s, say, short } from "./dom.page.js"
 /** @typedef {{ readonly path: string, readonly label: readonly [x: number, y: number, anchor: string] }} Way */
 /**
  * @typedef {object} Layout
- * @property {readonly [width: number, height: number]} size
+ * @property {readonly [x: number, y: number, width: number, height: number]} frame
  * @property {readonly [x: number, y: number]} gate
  * @property {boolean} upright the gate lies on a way from top to bottom
  * @property {Readonly<Record<NodeName, Box>>} nodes
@@ -20,7 +20,7 @@ import { assign, count, rate, s, say, short } from "./dom.page.js"
 
 /** @type {Layout} */
 const wide = {
-  size: [1160, 404],
+  frame: [0, 30, 1160, 374],
   gate: [770, 92],
   upright: false,
   nodes: {
@@ -44,7 +44,7 @@ const wide = {
 
 /** @type {Layout} */
 const tall = {
-  size: [340, 786],
+  frame: [0, 0, 340, 786],
   gate: [170, 318],
   upright: true,
   nodes: {
@@ -72,7 +72,7 @@ export const edgeWords = {
   delivered: "delivered",
   diverted: "diverted",
   spooled: "spooled",
-  redelivered: "replayed",
+  redelivered: "redelivered",
   deadLettered: "dead-lettered",
   drained: "drained"
 }
@@ -126,9 +126,8 @@ export class Flow {
 
   #draw() {
     const layout = this.#narrow.matches ? tall : wide
-    const [width, height] = layout.size
     const svg = s("svg", {
-      viewBox: `0 0 ${width} ${height}`,
+      viewBox: layout.frame.join(" "),
       class: layout.upright ? "flow tall" : "flow",
       role: "img",
       "aria-label": "The path of records through Spillway, with live rates. The table below says the same in words."
