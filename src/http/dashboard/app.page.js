@@ -171,7 +171,7 @@ void listen({
     )
     live = true
     retryAt = 0
-    tokenButton.hidden = token() === null
+    tokenButton.hidden = true
     linked("live", "live")
   },
   lost: at => {
@@ -197,7 +197,7 @@ const themeButton = byId("theme")
 const applyTheme = theme => {
   if (theme === "system") delete document.documentElement.dataset.theme
   else document.documentElement.dataset.theme = theme
-  themeButton.replaceChildren("Theme: ", h("b", {}, theme))
+  themeButton.replaceChildren(h("span", {}, "Theme: "), h("b", {}, theme))
 }
 let theme = localStorage.getItem("spillway-theme") ?? "system"
 applyTheme(theme)

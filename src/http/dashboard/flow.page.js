@@ -182,14 +182,15 @@ export class Flow {
   /** @param {NodeName} name @param {Box} box */
   #node(name, [x, y, width, height]) {
     const flat = height < 60
-    const title = s("text", { x: x + 18, y: y + (flat ? 30 : 28), class: "node-title" }, nodeWords[name])
+    const roomy = height > 104
+    const title = s("text", { x: x + 18, y: y + (flat ? 31 : roomy ? 28 : 26), class: "node-title" }, nodeWords[name])
     const value = s(
       "text",
       flat
         ? { x: x + width - 16, y: y + 33, "text-anchor": "end", class: "node-value" }
-        : { x: x + 18, y: y + (height > 104 ? 66 : 58), class: "node-value" }
+        : { x: x + 18, y: y + (roomy ? 66 : 54), class: "node-value" }
     )
-    const detail = s("text", { x: x + 18, y: y + (height > 104 ? 92 : 80), class: "node-detail" })
+    const detail = s("text", { x: x + 18, y: y + (roomy ? 92 : 75), class: "node-detail" })
     const group = s(
       "g",
       { class: "node", "data-node": name },

@@ -100,6 +100,12 @@ const storyOf = (status, parked, series) => {
     return `Kafka takes new records. What was parked is being replayed behind them${pace}${until}.`
   }
   if (health.readiness === "degraded") return "Records reach Kafka, but the safety net has a hole: see below."
+  const { deadLettered } = status.accounting
+  if (deadLettered > 0) {
+    const are =
+      deadLettered === 1 ? "record that Kafka refused for good has" : "records that Kafka refused for good have"
+    return `Every record goes straight to Kafka. ${count(deadLettered)} ${are} become dead letters since the start: look at them below.`
+  }
   return "Every record goes straight to Kafka. There is nothing for you to do."
 }
 
