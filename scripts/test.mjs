@@ -1,5 +1,6 @@
 /**
- * The whole test run, from a bare clone: static checks, then every test file on Bun, then the same files on Deno.
+ * The whole test run, from a bare clone: static checks, then every test file on Bun, then the same files on Deno, but for
+ * those in a browser: what it shows does not depend on the runtime, and they are run on Bun.
  *
  *     npm test                        everything
  *     npm test -- test/Record.test.ts    these files only, without the static checks
@@ -117,6 +118,7 @@ const main = async () => {
   if (named.length === 0) {
     if (!fetchJars()) console.log("The tests against real servers will fail: see above what is missing.")
     await check("types (tsc)", "tsc", ["--noEmit"])
+    await check("types of the dashboard (tsc)", "tsc", ["--noEmit", "--project", "src/http/dashboard"])
     await check("lint and format (biome)", "biome", ["check"])
     await check("dead code (knip)", "knip", ["--no-progress"])
     await check("types on Deno (deno check)", "deno", ["check", "--quiet", ...sources()])
@@ -125,7 +127,10 @@ const main = async () => {
   if (files.length === 0) totals.failures.push("no test files found")
   const reports = mkdtempSync(join(tmpdir(), "spillway-reports-"))
   try {
-    for (const runtime of on) for (const file of files) await testFile(runtime, file, reports)
+    for (const runtime of on) {
+      const here = files.filter(file => runtime === "bun" || !file.startsWith("test/browser/"))
+      for (const file of here) await testFile(runtime, file, reports)
+    }
   } finally {
     rmSync(reports, { recursive: true, force: true })
   }

@@ -64,7 +64,7 @@ const files = new Map<string, File>([
 ])
 
 /** Where its files are. */
-export const paths: Iterable<string> = files.keys()
+export const paths: ReadonlyArray<string> = Array.from(files.keys())
 
 /** Undefined: nothing of it is there. For `GET` and `HEAD`. */
 export const answer = (head: RequestHead): Answer | undefined => {

@@ -78,7 +78,7 @@ class Redrive extends Exchange {
 
   protected handle(body: Uint8Array): void {
     const query = LetterQuery.ofBody(body)
-    if (typeof query === "string") return this.answer(Answer.refuse("InvalidRequest", query))
+    if (typeof query === "string") return this.answer(Answer.refuse("BadRequest", query))
     const service = LetterQuery.choose(this.#options.services, query.producer)
     if (typeof service === "string") return this.answer(Answer.refuse("NotFound", service))
     this.#options.run(
@@ -153,10 +153,10 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
     if (head.method !== "GET") return Answer.wrongMethod(head.method, "GET")
     // SQS counts each look at a message, so a page of another site must not cause any.
     if (!["same-origin", "none", null].includes(head.header("sec-fetch-site"))) {
-      return Answer.refuse("Forbidden", "not for pages of other sites")
+      return Answer.refuse("NotAuthorized", "not for pages of other sites")
     }
     const query = LetterQuery.ofQuery(head.query)
-    if (typeof query === "string") return Answer.refuse("InvalidRequest", query)
+    if (typeof query === "string") return Answer.refuse("BadRequest", query)
     if (head.path === "/v1/dead-letters") return looking(list(query))
     const service = LetterQuery.choose(services, query.producer)
     if (typeof service === "string") return Answer.refuse("NotFound", service)
@@ -171,7 +171,7 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
     if (!mayOperate(head)) {
       const message =
         "set http.token and show it: without one, any web page open on this host could ask for this as well"
-      return Answer.refuse("Forbidden", message)
+      return Answer.refuse("NotAuthorized", message)
     }
     if (!/^application\/json[ \t]*(;|$)/i.test(head.header("content-type") ?? "")) {
       return Answer.refuse("UnsupportedMediaType", "the content type must be application/json")

@@ -13,7 +13,6 @@ import { type RunningService, start as startService } from "../support/RunningSe
 
 export const topic = "orders"
 export const token = "a-token-for-operators"
-export const deadLetterQueue = "orders-dead-letters"
 /** What the topic takes at first: a larger record becomes a dead letter when it is replayed. */
 const topicLimitBytes = 64 * 1024
 
@@ -27,7 +26,7 @@ stream:
       encoding: application/json
       retry:
         queue_id: orders-parked
-        dead_letter_queue_id: ${deadLetterQueue}
+        dead_letter_queue_id: orders-dead-letters
         create: true
         after: 1s
         wait_time: 1
