@@ -99,7 +99,10 @@ export const make = ({ deadLetters, history, http, intake = true, spillway }: Op
       answer: () => Answer.json(200, statusJson(spillway.status()), noStore)
     },
     ...(history && {
-      "/v1/status/history": { open: false, answer: () => Answer.json(200, JSON.stringify(history.read()), noStore) }
+      "/v1/status/history": {
+        open: false,
+        answer: () => Answer.json(200, JSON.stringify({ now: Date.now(), ...history.read() }), noStore)
+      }
     })
   }
 

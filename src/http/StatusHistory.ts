@@ -30,6 +30,8 @@ export type Counter =
   | "drained"
 
 export interface History {
+  /** The time here, ms since the epoch: whoever reads this may have another clock. */
+  readonly now: number
   /** Of the process, ms since the epoch: counters of another one are not comparable. */
   readonly startedAt: number
   /** ms */
@@ -43,7 +45,7 @@ export interface History {
 export interface StatusHistory {
   /** To be called each second. */
   readonly add: (status: Status, at: number) => void
-  readonly read: () => History
+  readonly read: () => Omit<History, "now">
 }
 
 const outcomes = ["delivered", "diverted", "spooled"] as const

@@ -60,6 +60,8 @@ http: { port: 0 }
         headers: { "content-type": "application/x-ndjson" }
       })
       assert.equal(response.status, 201)
+      const page = await fetch(service.url)
+      assert.match(await page.text(), /<title>Spillway<\/title>/)
       const stored = await readAllWithConsoleConsumer(cluster, "events")
       assert.equal(stored.length, 200)
       const values = new Map(stored.map(record => [headerText(record, "spillway-id"), record.value]))

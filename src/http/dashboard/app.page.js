@@ -82,14 +82,16 @@ let view
 /** Since when something is parked, ms since the epoch. @type {number | undefined} */
 let parkedSince
 let announced = ""
+/** What to add to this computer's clock to have the service's, ms. */
+let skew = 0
 
 /** @type {(status: Status) => void} */
 const show = status => {
-  series.add(status, Date.now())
-  // No header of the stream says the service's time anew; ages are good to a few seconds.
-  view = viewOf(status, series, 0)
+  const now = Date.now() + skew
+  series.add(status, now)
+  view = viewOf(status, series, skew)
   if (view.parked.messages === 0) parkedSince = undefined
-  else parkedSince ??= Date.now()
+  else parkedSince ??= now
   showVerdict(view, series)
   showLaw(status)
   showBreakers(view)
@@ -159,16 +161,15 @@ void listen({
     if (name === "status") show(/** @type {Status} */ (data))
     else log(name, /** @type {Record<string, unknown>} */ (data))
   },
-  live: () => {
-    ask("/v1/status/history").then(
-      history => {
-        const { parkedSince: since, ...samples } = /** @type {History} */ (history)
-        series.load({ ...samples, parkedSince: since })
-        parkedSince = since ?? undefined
-      },
+  live: async () => {
+    try {
+      const history = /** @type {History} */ (await ask("/v1/status/history"))
+      skew = history.now - Date.now()
+      series.load(history)
+      parkedSince = history.parkedSince ?? undefined
+    } catch {
       // Without it the plots begin now.
-      () => {}
-    )
+    }
     live = true
     retryAt = 0
     tokenButton.hidden = true

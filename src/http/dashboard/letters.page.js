@@ -133,16 +133,18 @@ export const makeLetters = failed => {
           { type: "button", "aria-label": `Peek at ${of}`, click: () => void run(() => peek(chosen)) },
           "Peek"
         ),
-        h(
-          "button",
-          {
-            type: "button",
-            class: "primary",
-            "aria-label": `Redrive ${of}`,
-            click: () => void run(() => redrive(chosen, records))
-          },
-          "Redrive"
-        )
+        // What has no topic cannot be read, and by its reason alone others would be meant as well.
+        topic !== undefined &&
+          h(
+            "button",
+            {
+              type: "button",
+              class: "primary",
+              "aria-label": `Redrive ${of}`,
+              click: () => void run(() => redrive(chosen, records))
+            },
+            "Redrive"
+          )
       )
     )
   }

@@ -85,7 +85,7 @@ export class EventParser {
 /**
  * @typedef {object} Listener
  * @property {(name: string, data: unknown) => void} event
- * @property {() => void} live after each successful connection
+ * @property {() => Promise<void>} live after each successful connection, and before its first event
  * @property {(retryAt: number) => void} lost
  * @property {(wrong: boolean) => Promise<void>} locked a token is needed, or the one given is wrong; resolves when there is one to try
  */
@@ -107,7 +107,7 @@ export const listen = async listener => {
         continue
       }
       if (!response.ok || response.body === null) throw await refusal(response)
-      listener.live()
+      await listener.live()
       pauseMs = firstPauseMs
       const parser = new EventParser()
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
