@@ -130,7 +130,7 @@ describe("the dashboard", { skip: chromium === undefined ? "needs Debian's packa
     await page.click("#letters-list")
     await shows(".letters code", /^MESSAGE_TOO_LARGE$/)
     await page.click("button[aria-label^='Peek at MESSAGE_TOO_LARGE']")
-    await shows(".letter pre", /"order":"big-1"/)
+    await shows(".letter pre", /"order": "big-1"/)
     assert.deepEqual(await accessibilityFaults(page), [])
     await page.click("button[aria-label^='Redrive MESSAGE_TOO_LARGE']")
     await shows("#dialog-title", /Redrive 1 dead letter with MESSAGE_TOO_LARGE/)

@@ -14,12 +14,12 @@ import { type RunningService, start as startService } from "../support/RunningSe
 export const topic = "orders"
 export const token = "a-token-for-operators"
 /** What the topic takes at first: a larger record becomes a dead letter when it is replayed. */
-const topicLimitBytes = 64 * 1024
+const topicLimitBytes = 16 * 1024
 
 const configuration = (kafka: ReadonlyArray<string>, sqs: string, spool: string) => `
 stream:
   output:
-    orders: { topic: ${topic}, idle_timeout: 5ms, write_timeout: 500ms, batch_bytes: 48KiB, max_record_bytes: 1MiB }
+    orders: { topic: ${topic}, idle_timeout: 5ms, write_timeout: 500ms, batch_bytes: 12KiB, max_record_bytes: 1MiB }
   producer:
     orders:
       output: orders
@@ -93,7 +93,8 @@ export class OutageSite {
 
   /** A record that SQS takes and Kafka does not, until the topic's limit is raised. */
   publishOversized(id: string): Promise<string> {
-    return this.publish(id, JSON.stringify({ order: id, customer: "c-1742", note: "x".repeat(topicLimitBytes) }))
+    const lines = Array.from({ length: topicLimitBytes / 16 }, (_, index) => ({ article: index, pieces: 1 }))
+    return this.publish(id, JSON.stringify({ order: id, customer: "c-1742", lines }))
   }
 
   raiseLimit(): Promise<unknown> {

@@ -198,7 +198,7 @@ const themeButton = byId("theme")
 const applyTheme = theme => {
   if (theme === "system") delete document.documentElement.dataset.theme
   else document.documentElement.dataset.theme = theme
-  themeButton.replaceChildren(h("span", {}, "Theme: "), h("b", {}, theme))
+  themeButton.replaceChildren(h("i", { "aria-hidden": "true" }, "◐ "), h("span", {}, "Theme: "), h("b", {}, theme))
 }
 let theme = localStorage.getItem("spillway-theme") ?? "system"
 applyTheme(theme)
