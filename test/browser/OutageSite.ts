@@ -14,12 +14,12 @@ import { type RunningService, start as startService } from "../support/RunningSe
 export const topic = "orders"
 export const token = "a-token-for-operators"
 /** What the topic takes at first: a larger record becomes a dead letter when it is replayed. */
-const topicLimitBytes = 16 * 1024
+const topicLimitBytes = 20 * 1024
 
 const configuration = (kafka: ReadonlyArray<string>, sqs: string, spool: string) => `
 stream:
   output:
-    orders: { topic: ${topic}, idle_timeout: 5ms, write_timeout: 500ms, batch_bytes: 12KiB, max_record_bytes: 1MiB }
+    orders: { topic: ${topic}, idle_timeout: 5ms, write_timeout: 500ms, batch_bytes: 16KiB, max_record_bytes: 1MiB }
   producer:
     orders:
       output: orders

@@ -62,7 +62,7 @@ const tall = {
     spooled: { path: "M290 200C322 200 318 236 318 280V584", label: [306, 372, "end"] },
     redelivered: { path: "M120 592V516", label: [132, 562, "start"] },
     deadLettered: { path: "M100 684V726", label: [112, 712, "start"] },
-    drained: { path: "M228 638H206", label: [217, 704, "start"] }
+    drained: { path: "M228 638H206", label: [338, 706, "end"] }
   }
 }
 
