@@ -66,7 +66,7 @@ const files = new Map<string, File>([
 /** Where its files are. */
 export const paths: ReadonlyArray<string> = Array.from(files.keys())
 
-/** Undefined: nothing of it is there. For `GET` and `HEAD`. */
+/** For `GET` and `HEAD`. Undefined: nothing of it is there. */
 export const answer = (head: RequestHead): Answer | undefined => {
   const found = files.get(head.path)
   if (found === undefined) return undefined

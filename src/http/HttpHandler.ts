@@ -117,14 +117,15 @@ export const make = ({ deadLetters, history, http, intake = true, spillway }: Op
 
   const other = (head: RequestHead): Answer.Answer | DeadLetterRoutes.Action => {
     const { method, path } = head
-    const file = method === "GET" || method === "HEAD" ? Dashboard.answer(head) : undefined
-    if (file !== undefined) return file
+    const reading = method === "GET" || method === "HEAD"
+    const file = Dashboard.answer(head)
+    if (file !== undefined) return reading ? file : Answer.wrongMethod(method, "GET, HEAD")
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined
     if (page?.open !== true && !authorized(head)) return unauthorized()
     if (path === "/v1/status/events") return statusEvents(head)
     if (page === undefined)
       return operate(head) ?? letters?.(head) ?? Answer.refuse("NotFound", `nothing is at ${path}`)
-    if (method !== "GET" && method !== "HEAD") return Answer.wrongMethod(method, "GET, HEAD")
+    if (!reading) return Answer.wrongMethod(method, "GET, HEAD")
     return page.answer()
   }
 

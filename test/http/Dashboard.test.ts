@@ -23,7 +23,7 @@ describe("the dashboard's files", () => {
         assert.equal(headers.get("referrer-policy"), "no-referrer")
       }
       assert.equal((await ask("/dashboard/other.js")).status, 401)
-      assert.equal((await ask("/", { method: "POST", body: "x" })).status, 401)
+      assert.equal((await ask("/", { method: "POST", body: "x" })).status, 405)
     }))
 
   it("are not sent again while they are the same", () =>

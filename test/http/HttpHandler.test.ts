@@ -11,7 +11,7 @@ describe("routes", () => {
       assert.equal((await ask("/healthz")).status, 200)
       assert.equal((await ask("/healthz?verbose=1")).status, 200)
       for (const path of [
-        "/",
+        "/dashboard/",
         "/v1",
         "/v1/topics//records",
         "/v1/topics/a/b/records",

@@ -105,6 +105,13 @@ describe("a request", () => {
     assert.match(wire.written, /\r\n\r\n$/)
   })
 
+  it("answered with 304 gets no length: it would have to be that of what is not sent", () => {
+    const { send, wire } = new Serving({ without: () => text(304, "") }).connect()
+    send(get("/x"))
+    assert.match(wire.written, /^HTTP\/1\.1 304 [^]*\r\n\r\n$/)
+    assert.doesNotMatch(wire.written, /content-length/)
+  })
+
   it("may be in absolute form, with an empty line before it", () => {
     const { replies, serving } = ask(`\r\n${get("http://other.example:8080/p?x=1")}${get("HTTP://h")}`)
     assert.equal(replies.length, 2)
