@@ -104,6 +104,12 @@ describe("the dashboard", { skip: chromium === undefined ? "needs Debian's packa
     await shows("#changes .what", /breaker of default: open/)
     assert.match((await text("#announcer")) ?? "", /^Readiness: degraded/)
     assert.equal(await site.publishOversized("big-1"), "202 diverted")
+    // More changes than the list has room for.
+    for (let i = 0; i < 10; i++) {
+      await site.force("open")
+      await site.force("auto")
+    }
+    await page.waitForFunction(() => document.querySelectorAll("#changes li").length > 20)
   })
 
   for (const colorScheme of schemes) {

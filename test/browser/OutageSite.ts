@@ -97,6 +97,15 @@ export class OutageSite {
     return this.publish(id, JSON.stringify({ order: id, customer: "c-1742", lines }))
   }
 
+  async force(state: "open" | "auto"): Promise<void> {
+    const { status } = await fetch(`${this.service.url}/v1/breakers/default`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ state })
+    })
+    if (status !== 200) throw new Error(`the breaker was not forced: ${status}`)
+  }
+
   raiseLimit(): Promise<unknown> {
     const configEntries = [{ name: "max.message.bytes", value: "1048576" }]
     // 2: a topic

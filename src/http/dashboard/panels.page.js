@@ -286,6 +286,9 @@ export const showFlowTable = view => {
 
 const mostChanges = 60
 
+// It is longer than its place: the keyboard scrolls it.
+assign(byId("changes"), { tabindex: 0, "aria-labelledby": "changes-title" })
+
 /** @typedef {{ readonly at: number, readonly what: string, readonly why: string, readonly tone: string }} Change */
 
 /** @type {(change: Change) => void} */
