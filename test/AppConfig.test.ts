@@ -116,7 +116,22 @@ describe("the example", () => {
         probes: 1,
         probeTimeoutMs: 1000
       },
-      http: { host: "127.0.0.1", port: 8080, maxBodyBytes: 8_388_608, token: undefined, requestTimeoutMs: 15_000 },
+      http: {
+        host: "127.0.0.1",
+        port: 8080,
+        tls: undefined,
+        token: undefined,
+        tokens: [],
+        clients: [],
+        corsOrigins: [],
+        maxBodyBytes: 8_388_608,
+        maxBatchRecords: 100_000,
+        maxHeaderBytes: 16_384,
+        maxConnections: 20_000,
+        headerTimeoutMs: 10_000,
+        idleTimeoutMs: 75_000,
+        requestTimeoutMs: 15_000
+      },
       shutdown: {
         budgetMs: 25_000,
         spot: {

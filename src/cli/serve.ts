@@ -7,6 +7,7 @@ import * as CliOptions from "@effect/cli/Options"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import manifest from "../../package.json" with { type: "json" }
@@ -31,10 +32,12 @@ const closeMs = 1000
 const lookMs = 1000
 
 const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => {
-  const { host: hostname, port } = config.http
+  const { headerTimeoutMs, host: hostname, idleTimeoutMs, maxConnections, maxHeaderBytes, port, tls: pem } = config.http
+  const limits = { ...defaultLimits, headerTimeoutMs, idleTimeoutMs, maxConnections, maxHeaderBytes }
+  const tls = pem === undefined ? undefined : { ...pem, key: Redacted.value(pem.key) }
   return Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => listen({ hostname, port, handler, limits: defaultLimits }),
+      try: () => listen({ hostname, port, handler, limits, tls }),
       catch: cause => {
         const why = cause instanceof Error ? cause.message : String(cause)
         const message = `cannot listen on ${hostname}:${port} (http.host, http.port): ${why}`
@@ -52,7 +55,7 @@ const announcement = ({ config, intake }: Role, port: number): string => {
   const brokers = Object.values(config.kafkaConnections).flatMap(connection => connection.brokers)
   const list = (names: ReadonlyArray<string>) => (names.length === 0 ? "none" : [...new Set(names)].join(", "))
   const topics = producers.map(({ name, output }) => `${name} to ${config.outputs[output]?.topic ?? output}`)
-  const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`
+  const address = `${config.http.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`
   const what = intake ? `producers: ${list(topics)}` : "replay only"
   return `spillway ${manifest.version} listening on ${address} (${what}; kafka: ${list(brokers)}; queues: ${list(queues)})`
 }
@@ -105,7 +108,7 @@ const shutDown = (
 ): Effect.Effect<number> =>
   Effect.scoped(
     Effect.gen(function* () {
-      handler.refuse()
+      handler.refuse(notice.endsAt)
       const summary = yield* Notice.shutDown(notice, spillway)
       handler.endStreams()
       yield* Effect.tryPromise(() => server.stop()).pipe(

@@ -85,12 +85,10 @@ export const statusOf: Readonly<Record<Reason, number>> = {
 const passing = new Set<Reason>(["Overloaded", "Internal", "Closed", "FallbackUnavailable", "Timeout", "HeadTimeout"])
 
 /** Seconds after which asking again makes sense; undefined: it never does. */
-const retryAfter: Partial<Record<Reason, string>> = {
-  Overloaded: "1",
-  Timeout: "1",
-  FallbackUnavailable: "2",
-  Closed: "5"
-}
+export type RetryAfter = (reason: Reason) => string | undefined
+
+/** Where nothing is known. */
+const shortly: RetryAfter = reason => (statusOf[reason] === 429 || statusOf[reason] === 503 ? "1" : undefined)
 
 const contentType = "application/json"
 const jsonHeaders = { "content-type": contentType }
@@ -101,15 +99,25 @@ export const json = (status: number, body: string, headers?: Readonly<Record<str
   body
 })
 
-/** A request that did not come to any record. */
-export const refuse = (reason: Reason, message: string, headers: Readonly<Record<string, string>> = {}): TextAnswer => {
-  const after = retryAfter[reason]
-  const outcome = passing.has(reason) ? "failed" : "rejected"
-  return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {
-    ...(after === undefined ? {} : { "retry-after": after }),
-    ...headers
-  })
-}
+/** A header for it, where there is one. */
+export const retryHeader = (after: string | undefined): Readonly<Record<string, string>> | undefined =>
+  after === undefined ? undefined : { "retry-after": after }
+
+/** How a family of calls answers a request that did not come to any record. */
+export type Refuse = (reason: Reason, message: string, headers?: Readonly<Record<string, string>>) => TextAnswer
+
+/** In the words of the native API. */
+export const refuser =
+  (retryAfter: RetryAfter): Refuse =>
+  (reason, message, headers) => {
+    const outcome = passing.has(reason) ? "failed" : "rejected"
+    return json(statusOf[reason], JSON.stringify({ outcome, reason, message }), {
+      ...retryHeader(retryAfter(reason)),
+      ...headers
+    })
+  }
+
+export const refuse: Refuse = refuser(shortly)
 
 export const wrongMethod = (method: string, allow: string): TextAnswer =>
   refuse("MethodNotAllowed", `${method} is not possible here, ${allow} is`, { allow })
@@ -135,11 +143,10 @@ export const result = (outcome: Outcome, id: string | undefined): string => {
 }
 
 /** The answer for a single record. */
-export const single = (outcome: Outcome, id: string | undefined): Answer => {
+export const single = (outcome: Outcome, id: string | undefined, retryAfter: RetryAfter): Answer => {
   const body = result(outcome, id)
   if (outcome._tag === "Receipt") return json(outcome.outcome === "delivered" ? 201 : 202, body)
-  const after = retryAfter[outcome.reason]
-  return json(statusOf[outcome.reason], body, after === undefined ? undefined : { "retry-after": after })
+  return json(statusOf[outcome.reason], body, retryHeader(retryAfter(outcome.reason)))
 }
 
 /** The answer for many records, once each has its outcome. */
@@ -147,9 +154,11 @@ export class Results {
   readonly #texts: Array<string>
   #diverted = false
   #failed = false
+  readonly #after: RetryAfter
   #retryAfter: string | undefined
 
-  constructor(count: number) {
+  constructor(count: number, retryAfter: RetryAfter) {
+    this.#after = retryAfter
     this.#texts = new Array<string>(count)
   }
 
@@ -157,7 +166,7 @@ export class Results {
     this.#texts[index] = result(outcome, id)
     if (outcome._tag !== "Receipt") {
       this.#failed = true
-      this.#retryAfter ??= retryAfter[outcome.reason]
+      this.#retryAfter ??= this.#after(outcome.reason)
     } else if (outcome.outcome !== "delivered") {
       this.#diverted = true
     }
@@ -166,6 +175,6 @@ export class Results {
   answer(): Answer {
     const body = `{"results":[${this.#texts.join(",")}]}`
     if (!this.#failed) return json(this.#diverted ? 202 : 201, body)
-    return json(207, body, this.#retryAfter === undefined ? undefined : { "retry-after": this.#retryAfter })
+    return json(207, body, retryHeader(this.#retryAfter))
   }
 }

@@ -1,30 +1,31 @@
 /**
  * The HTTP API: for the service's own server, and as a web-standard `fetch` handler to be mounted in an application.
  */
-import type { Buffer } from "node:buffer"
-import { createHash, timingSafeEqual } from "node:crypto"
-import * as Redacted from "effect/Redacted"
 import type { HttpConfig } from "../AppConfig.ts"
-import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
+import * as Access from "./Access.ts"
 import * as Answer from "./Answer.ts"
-import * as Dashboard from "./Dashboard.ts"
+import * as Cors from "./Cors.ts"
 import * as DeadLetterRoutes from "./DeadLetterRoutes.ts"
 import type { Receiver, Respond } from "./Exchange.ts"
+import * as OperatorRoute from "./OperatorRoute.ts"
 import * as OperatorRoutes from "./OperatorRoutes.ts"
+import * as PagesRoute from "./PagesRoute.ts"
 import * as PublishRoute from "./PublishRoute.ts"
 import * as RequestBody from "./RequestBody.ts"
-import { ofRequest, type RequestHead, segmentOf } from "./RequestHead.ts"
+import { ofRequest, type RequestHead } from "./RequestHead.ts"
+import * as RetryAfter from "./RetryAfter.ts"
+import type { Call, Route } from "./Route.ts"
+import * as RecordsRoute from "./restProxy/RecordsRoute.ts"
+import * as TopicsRoute from "./restProxy/TopicsRoute.ts"
 import * as StatusEvents from "./StatusEvents.ts"
 import type { StatusHistory } from "./StatusHistory.ts"
-import { statusJson } from "./statusJson.ts"
-import { streamBody } from "./streamBody.ts"
 
 export interface Options {
   readonly spillway: Pick<Spillway, "offer" | "status" | "forceBreaker" | "onBreakerChange"> &
     Partial<Pick<Spillway, "tracing">>
-  /** `token`: asked for everywhere but at `/healthz`, `/readyz` and for the dashboard's files. */
-  readonly http: Pick<HttpConfig, "maxBodyBytes" | "token" | "requestTimeoutMs">
+  /** Without `token`, `tokens` and `clients` everybody may do everything. */
+  readonly http: Pick<HttpConfig, "maxBodyBytes" | "requestTimeoutMs"> & Partial<HttpConfig>
   /** False: publishes are refused, and only those. True by default. */
   readonly intake?: boolean
   /** Whoever has it adds to it; without it `/v1/status/history` is not there. */
@@ -41,115 +42,101 @@ export interface HttpHandler {
   readonly open: (head: RequestHead, respond: Respond) => Receiver | undefined
   /** Never rejects. */
   readonly fetch: (request: Request) => Promise<Response>
-  /** From now on new publishes are answered with 503; what is under way gets its answer. */
-  readonly refuse: () => void
+  /**
+   * From now on new publishes are answered with 503; what is under way gets its answer.
+   *
+   * @param endsAt when the shutdown will be over, ms since the epoch
+   */
+  readonly refuse: (endsAt?: number) => void
   /** Ends the streams: they get the last status, and a server that waits for its open answers comes to its end. */
   readonly endStreams: () => void
 }
 
 const challenge = { "www-authenticate": 'Bearer realm="spillway"' }
 
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
-
-/** Compares in a time that does not depend on how much of the token is right. */
-const authorizer = (token: Redacted.Redacted<string> | undefined): ((head: RequestHead) => boolean) => {
-  if (token === undefined) return () => true
-  const expected = digest(Redacted.value(token))
-  return head => {
-    const given = head.header("authorization")
-    if (given === null || !/^bearer /i.test(given)) return false
-    return timingSafeEqual(digest(given.slice(7).trim()), expected)
-  }
-}
-
-const noStore = { "cache-control": "no-store" }
-
-export const make = ({ deadLetters, history, http, intake = true, spillway }: Options): HttpHandler => {
-  const authorized = authorizer(http.token)
-  const publish = PublishRoute.make({ ...http, offer: spillway.offer, tracing: spillway.tracing })
-  const mayOperate = () => http.token !== undefined
-  const operate = OperatorRoutes.make({ ...http, spillway, mayOperate })
-  const letters = deadLetters && DeadLetterRoutes.make({ ...http, ...deadLetters, mayOperate })
-  const events = StatusEvents.make({ spillway })
+export const make = ({ deadLetters, history, http, intake: takes = true, spillway }: Options): HttpHandler => {
+  const { clients = [], corsOrigins = [], maxBatchRecords = 100_000, token, tokens = [] } = http
+  const { maxBodyBytes, requestTimeoutMs } = http
   let refusing = false
+  let endsAt: number | undefined
+  const accessOf = Access.authorizer({ clients, token, tokens })
+  const cors = Cors.make(corsOrigins)
+  const retryAfter = RetryAfter.make(
+    spillway.status,
+    () => endsAt,
+    () => Date.now()
+  )
+  const { offer, tracing } = spillway
+  const intake = { maxBatchRecords, maxBodyBytes, offer, requestTimeoutMs, retryAfter, tracing }
+  const native = Answer.refuser(retryAfter)
+  const events = StatusEvents.make({ spillway })
+  // What the caller may do has been looked at by then; but where nobody has to show anything, any web page could ask.
+  const mayOperate = () => token !== undefined || tokens.length > 0 || clients.length > 0
+  const routes: ReadonlyArray<Route> = [
+    PublishRoute.make(intake),
+    TopicsRoute.make(intake),
+    RecordsRoute.make(intake),
+    OperatorRoute.make(OperatorRoutes.make({ spillway, mayOperate, requestTimeoutMs }), "/v1/breakers/", native),
+    ...(deadLetters === undefined
+      ? []
+      : [
+          OperatorRoute.make(
+            DeadLetterRoutes.make({ ...deadLetters, mayOperate, requestTimeoutMs }),
+            "/v1/dead-letters",
+            native
+          )
+        ]),
+    PagesRoute.make({ spillway, history, events, refuse: native, refusing: () => refusing })
+  ]
 
-  const pages: Readonly<Record<string, { readonly open: boolean; readonly answer: () => Answer.Answer }>> = {
-    "/healthz": { open: true, answer: () => Answer.json(200, '{"status":"alive"}') },
-    "/readyz": {
-      open: true,
-      answer: () => {
-        const { readiness, reasons } = spillway.status().health
-        const health =
-          refusing && readiness !== "refusing"
-            ? { readiness: "refusing", reasons: ["shutting down"] }
-            : { readiness, reasons }
-        return Answer.json(health.readiness === "refusing" ? 503 : 200, JSON.stringify(health))
-      }
-    },
-    "/metrics": {
-      open: false,
-      answer: () => ({
-        status: 200,
-        headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-        body: Metrics.render(spillway.status())
-      })
-    },
-    "/v1/status": {
-      open: false,
-      answer: () => Answer.json(200, statusJson(spillway.status()), noStore)
-    },
-    ...(history && {
-      "/v1/status/history": {
-        open: false,
-        answer: () => Answer.json(200, JSON.stringify({ now: Date.now(), ...history.read() }), noStore)
-      }
-    })
-  }
-
-  const unauthorized = () => Answer.refuse("Unauthorized", "a valid bearer token is needed", challenge)
-
-  const statusEvents = (head: RequestHead): Answer.Answer => {
-    if (head.method !== "GET") return Answer.wrongMethod(head.method, "GET")
-    const body = events.stream(head.header("last-event-id"))
-    if (body === undefined) return Answer.refuse("Overloaded", "as many event streams are open as may be")
-    return { status: 200, headers: { "content-type": "text/event-stream", ...noStore }, body }
-  }
-
-  const other = (head: RequestHead): Answer.Answer | DeadLetterRoutes.Action => {
-    const { method, path } = head
-    const reading = method === "GET" || method === "HEAD"
-    const file = Dashboard.answer(head)
-    if (file !== undefined) return reading ? file : Answer.wrongMethod(method, "GET, HEAD")
-    const page = Object.hasOwn(pages, path) ? pages[path] : undefined
-    if (page?.open !== true && !authorized(head)) return unauthorized()
-    if (path === "/v1/status/events") return statusEvents(head)
-    if (page === undefined)
-      return operate(head) ?? letters?.(head) ?? Answer.refuse("NotFound", `nothing is at ${path}`)
-    if (!reading) return Answer.wrongMethod(method, "GET, HEAD")
-    return page.answer()
-  }
-
-  /** The topic to publish to, what an operator wants done, or the answer. */
-  const route = (head: RequestHead): string | DeadLetterRoutes.Action | Answer.Answer => {
-    const topic = segmentOf(head.path, "/v1/topics/", "/records")
-    if (topic === undefined) return other(head)
-    if (!authorized(head)) return unauthorized()
-    if (head.method !== "POST") return Answer.wrongMethod(head.method, "POST")
-    if (topic === null) return Answer.refuse("InvalidRecord", "the topic in the path is badly escaped")
-    if (!intake) return Answer.refuse("Closed", "this instance only replays: publish to one that takes records")
-    return refusing ? Answer.refuse("Closed", "shutting down") : topic
-  }
-
-  const open = (head: RequestHead, respond: Respond): Receiver | undefined => {
-    let routed: ReturnType<typeof route>
-    try {
-      routed = route(head)
-    } catch {
-      routed = Answer.refuse("Internal", "the request could not be handled")
+  const nothing: Call = {
+    methods: undefined,
+    allows: () => true,
+    denial: "",
+    intake: false,
+    refuse: native,
+    open: ({ path }, respond) => {
+      respond(native("NotFound", `nothing is at ${path}`))
+      return undefined
     }
-    if (typeof routed === "string") return publish(routed, head, respond)
-    if (typeof routed === "function") return routed(respond)
-    respond(routed)
+  }
+
+  const callAt = (path: string): Call => {
+    for (const route of routes) {
+      const call = route(path)
+      if (call !== undefined) return call
+    }
+    return nothing
+  }
+
+  /** Why the caller may not have it; undefined: it may. */
+  const refusal = (head: RequestHead, call: Call): Answer.Answer | undefined => {
+    const { allows, denial, intake, methods, refuse } = call
+    const access = allows === undefined ? undefined : accessOf(head)
+    if (allows !== undefined && access === undefined) {
+      return refuse("Unauthorized", "a valid bearer token is needed", challenge)
+    }
+    if (methods?.includes(head.method) === false) {
+      const allow = methods.join(", ")
+      return refuse("MethodNotAllowed", `${head.method} is not possible here, ${allow} is`, { allow })
+    }
+    if (access !== undefined && allows?.(access) === false) return refuse("NotAuthorized", denial)
+    if (!intake) return undefined
+    if (!takes) return refuse("Closed", "this instance only replays: publish to one that takes records")
+    return refusing ? refuse("Closed", "shutting down") : undefined
+  }
+
+  const open = (head: RequestHead, unwrapped: Respond): Receiver | undefined => {
+    const preflight = cors.preflight(head)
+    const respond = cors.wrap(head, unwrapped)
+    const call = callAt(head.path)
+    try {
+      const answer = preflight ?? refusal(head, call)
+      if (answer === undefined) return call.open(head, respond)
+      respond(answer)
+    } catch {
+      respond(call.refuse("Internal", "the request could not be handled"))
+    }
     return undefined
   }
 
@@ -157,16 +144,12 @@ export const make = ({ deadLetters, history, http, intake = true, spillway }: Op
     open,
     fetch: request =>
       new Promise(resolve => {
-        const respond: Respond = ({ body, headers, status }) =>
-          // The standard refuses a body, even an empty one, with a status that has none.
-          resolve(
-            new Response(body === "" ? null : typeof body === "string" ? body : streamBody(body), { status, headers })
-          )
-        const receiver = open(ofRequest(request), respond)
+        const receiver = open(ofRequest(request), answer => resolve(RequestBody.responseOf(answer)))
         if (receiver !== undefined) RequestBody.hand(request, receiver)
       }),
-    refuse: () => {
+    refuse: until => {
       refusing = true
+      endsAt = until
     },
     endStreams: events.end
   }

@@ -1,96 +1,103 @@
 /**
  * `POST /v1/topics/{topic}/records`: plain code, no Effect and no timer per request.
  */
-import type { Outcome } from "../Receipt.ts"
-import type { ProducerRecord } from "../Record.ts"
-import type { Service as Tracing } from "../Tracing.ts"
+import { type Outcome, PublishError } from "../Receipt.ts"
 import * as Answer from "./Answer.ts"
 import { Exchange, type Receiver, type Respond } from "./Exchange.ts"
 import * as RecordHeaders from "./RecordHeaders.ts"
 import * as RecordJson from "./RecordJson.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import * as RequestTrace from "./RequestTrace.ts"
+import { codingRefused, type Intake, publishing, type Route, unescape } from "./Route.ts"
 import { Timeouts } from "./Timeouts.ts"
-
-export interface Options {
-  readonly offer: (record: ProducerRecord, callback: (outcome: Outcome) => void) => void
-  readonly maxBodyBytes: number
-  /** From the request's first byte to the answer, ms. */
-  readonly requestTimeoutMs: number
-  /** Undefined: records carry the trace of their request on, and nothing is told of it. */
-  readonly tracing?: Tracing | undefined
-}
-
-/** Most records in one request: what their results take is bounded, too. */
-export const maximumRecords = 100_000
-
-const tooMany = () =>
-  Answer.refuse("BodyTooLarge", `more than ${maximumRecords} records in one request; send them in several`)
 
 class Publish extends Exchange {
   readonly maxBodyBytes: number
   readonly #topic: string
   readonly #head: RequestHead
   readonly #trace: RequestTrace.RequestTrace | undefined
-  readonly #offer: Options["offer"]
+  readonly #options: Intake
 
-  constructor(topic: string, head: RequestHead, options: Options, timeouts: Timeouts, respond: Respond) {
+  constructor(topic: string, head: RequestHead, options: Intake, shared: Shared, respond: Respond) {
     const trace = RequestTrace.begin(options.tracing, topic, head)
-    super(timeouts, trace === undefined ? respond : RequestTrace.ending(trace, respond))
+    super(shared.timeouts, trace === undefined ? respond : RequestTrace.ending(trace, respond), shared.refuse)
+    this.#trace = trace
     this.#topic = topic
     this.#head = head
-    this.#trace = trace
-    this.#offer = options.offer
+    this.#options = options
     this.maxBodyBytes = options.maxBodyBytes
   }
 
   protected handle(body: Uint8Array): void {
     const type = this.#head.header("content-type")
+    const most = this.#options.maxBatchRecords
     if (type?.startsWith("application/x-ndjson") === true) {
-      const entries = RecordJson.lines(this.#topic, body, maximumRecords)
-      return entries === undefined ? this.answer(tooMany()) : this.#many(entries)
+      const entries = RecordJson.lines(this.#topic, body, most)
+      return entries === undefined ? this.#tooMany() : this.#many(entries)
     }
     if (type?.startsWith("application/json") === true && RecordJson.isArray(body)) {
-      const entries = RecordJson.array(this.#topic, body, maximumRecords)
-      if (typeof entries === "string") return this.answer(Answer.refuse("InvalidRecord", entries))
-      return entries === undefined ? this.answer(tooMany()) : this.#many(entries)
+      const entries = RecordJson.array(this.#topic, body, most)
+      if (typeof entries === "string") return this.refuse("InvalidRecord", entries)
+      return entries === undefined ? this.#tooMany() : this.#many(entries)
     }
     this.#one(body)
   }
 
+  #tooMany(): void {
+    const most = `${this.#options.maxBatchRecords} records (http.max_batch_records)`
+    this.refuse("BodyTooLarge", `more than ${most} in one request; send them in several`)
+  }
+
   #one(value: Uint8Array): void {
+    const { offer, retryAfter } = this.#options
     const record = RecordHeaders.toRecord(this.#topic, this.#head, value)
-    if ("_tag" in record) return this.answer(Answer.single(record, undefined))
+    if ("_tag" in record) return this.answer(Answer.single(record, undefined, retryAfter))
     const { id } = record
-    this.#offer(RequestTrace.carry(record, this.#trace), outcome => this.answer(Answer.single(outcome, id)))
+    offer(RequestTrace.carry(record, this.#trace), outcome => this.answer(Answer.single(outcome, id, retryAfter)))
   }
 
   #many(entries: ReadonlyArray<RecordJson.Entry>): void {
-    if (entries.length === 0) return this.answer(Answer.refuse("InvalidRecord", "no record in the body"))
-    const results = new Answer.Results(entries.length)
+    if (entries.length === 0) return this.refuse("InvalidRecord", "no record in the body")
+    const { offer, retryAfter } = this.#options
+    const requestId = RecordHeaders.requestId(this.#head)
+    if (requestId instanceof PublishError) return this.refuse("InvalidRecord", requestId.message)
+    const results = new Answer.Results(entries.length, retryAfter)
     let left = entries.length
-    entries.forEach(({ id, parsed }, index) => {
+    entries.forEach(({ id: own, parsed }, index) => {
+      const id = own ?? (requestId === undefined ? undefined : RecordHeaders.idOf(requestId, index))
       const take = (outcome: Outcome) => {
         results.set(index, outcome, id)
         if (--left === 0) this.answer(results.answer())
       }
       if ("_tag" in parsed) take(parsed)
-      else this.#offer(RequestTrace.carry(parsed, this.#trace), take)
+      else offer(RequestTrace.carry(id === own ? parsed : { ...parsed, id }, this.#trace), take)
     })
   }
 }
 
-export const make = (options: Options) => {
-  const timeouts = new Timeouts(options.requestTimeoutMs)
+interface Shared {
+  readonly timeouts: Timeouts
+  readonly refuse: Answer.Refuse
+}
 
-  /** Undefined when the request is answered without its body. */
-  return (topic: string, head: RequestHead, respond: Respond): Receiver | undefined => {
-    const coding = head.header("content-encoding")
-    if (coding !== null && coding !== "identity") {
-      const message = `Content-Encoding ${coding}: send the body as it is`
-      respond(Answer.refuse("UnsupportedMediaType", message, { "accept-encoding": "identity" }))
-      return undefined
-    }
-    return new Publish(topic, head, options, timeouts, respond)
+const prefix = "/v1/topics/"
+const suffix = "/records"
+
+export const make = (options: Intake): Route => {
+  const refuse = Answer.refuser(options.retryAfter)
+  const shared = { refuse, timeouts: new Timeouts(options.requestTimeoutMs) }
+
+  const open = (topic: string, head: RequestHead, respond: Respond): Receiver | undefined => {
+    const refused = codingRefused(head, refuse)
+    if (refused === undefined) return new Publish(topic, head, options, shared, respond)
+    respond(refused)
+    return undefined
+  }
+
+  return path => {
+    if (!path.startsWith(prefix) || !path.endsWith(suffix)) return undefined
+    const topic = path.slice(prefix.length, -suffix.length)
+    if (topic === "" || topic.includes("/")) return undefined
+    return publishing(unescape(topic), refuse, open)
   }
 }

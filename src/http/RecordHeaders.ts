@@ -21,7 +21,6 @@ const textOf = (text: string): string => (ascii.test(text) ? text : Buffer.from(
 
 interface Described {
   key?: string | Uint8Array
-  id?: string
   partition?: number
   timestamp?: number
   headers?: Array<readonly [string, string | Uint8Array]>
@@ -38,8 +37,7 @@ const note = (described: Described, name: string, text: string): PublishError | 
       described.key = key
       return undefined
     }
-    case "spillway-id":
-      described.id = textOf(text)
+    case idHeader:
       return undefined
     case "spillway-partition":
       if (!digits.test(text)) return invalid(name, `expected a partition number, got ${JSON.stringify(text)}`)
@@ -57,6 +55,22 @@ const note = (described: Described, name: string, text: string): PublishError | 
   }
 }
 
+const idHeader = "spillway-id"
+
+/** The name a sender gives a request, to be able to repeat it; `spillway-id` comes before `idempotency-key`. */
+export const requestId = (head: RequestHead): string | PublishError | undefined => {
+  const id = head.header(idHeader)
+  if (id !== null) return textOf(id)
+  const key = head.header("idempotency-key")
+  if (key === null) return undefined
+  // A quoted text where a sender holds to the draft of that header (draft-ietf-httpapi-idempotency-key-header).
+  const text = textOf(/^"(?:[^"\\]|\\["\\])*"$/.test(key) ? key.slice(1, -1).replaceAll(/\\(.)/g, "$1") : key)
+  return text === "" ? invalid("idempotency-key", "empty") : text
+}
+
+/** The id of a request's n-th record, where it has none of its own: the same when the request is sent again. */
+export const idOf = (request: string, index: number): string => (index === 0 ? request : `${request}-${index}`)
+
 /** The record, or what is wrong with its description. */
 export const toRecord = (topic: string, head: RequestHead, value: Uint8Array): ProducerRecord | PublishError => {
   let described: Described | undefined
@@ -66,5 +80,8 @@ export const toRecord = (topic: string, head: RequestHead, value: Uint8Array): P
     const error = note(described, name, head.header(name) ?? "")
     if (error !== undefined) return error
   }
-  return described === undefined ? { topic, value } : { topic, value, ...described }
+  const id = requestId(head)
+  if (id instanceof PublishError) return id
+  if (described === undefined && id === undefined) return { topic, value }
+  return { topic, value, ...described, id }
 }

@@ -1,15 +1,35 @@
 /**
- * Reads a web request's body without ever holding more than allowed.
+ * Between web requests and responses and what the routes work on: bodies are read without ever holding more than allowed.
  */
+import type { Answer } from "./Answer.ts"
 import type { Receiver } from "./Exchange.ts"
+import { streamBody } from "./streamBody.ts"
 
 /** A body that is longer than the length it declares is the server's to refuse: a caller with another source looks itself. */
 export const hand = (request: Request, receiver: Receiver): void => {
   const { maxBodyBytes } = receiver
+  if (receiver.piece !== undefined) {
+    pass(request.body, receiver).then(
+      () => receiver.take(new Uint8Array(0)),
+      () => receiver.cutShort()
+    )
+    return
+  }
   read(request, maxBodyBytes).then(
     body => (body === undefined || body.length > maxBodyBytes ? receiver.tooLarge() : receiver.take(body)),
     () => receiver.cutShort()
   )
+}
+
+/** Piece by piece, each when there is room for it. */
+const pass = async (body: ReadableStream<Uint8Array> | null, receiver: Receiver): Promise<void> => {
+  if (body === null) return
+  const reader = body.getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    await receiver.piece?.(value)
+  }
 }
 
 /** Undefined: it is larger than `maxBytes`. Rejects when it ends early. */
@@ -48,3 +68,7 @@ const inPieces = async (body: ReadableStream<Uint8Array>, maxBytes: number): Pro
   }
   return bytes
 }
+
+/** Some statuses allow no body, not even an empty one. */
+export const responseOf = ({ body, headers, status }: Answer): Response =>
+  new Response(typeof body === "string" ? (body === "" ? null : body) : streamBody(body), { status, headers })

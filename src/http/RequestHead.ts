@@ -11,6 +11,11 @@ export interface RequestHead {
   readonly header: (name: string) => string | null
   /** Each header's name once, in lower case. */
   readonly headerNames: () => Iterable<string>
+  /**
+   * Names in the client's certificate, its subject's common name and its alternative names, bare (without `DNS:` and the
+   * like): only when the connection's TLS has verified it against `http.tls.client_ca_file`. Absent otherwise.
+   */
+  readonly clientNames?: ReadonlyArray<string> | undefined
 }
 
 /** Where the path of an absolute URL begins: behind the scheme and at least one character of the host. */

@@ -16,6 +16,8 @@ declare const Deno: {
       readonly hostname: string
       readonly port: number
       readonly signal: AbortSignal
+      readonly cert?: string
+      readonly key?: string
       readonly onListen: () => void
       readonly onError: () => Response
     },
@@ -23,12 +25,20 @@ declare const Deno: {
   ) => DenoServer
 }
 
-export const serve = ({ handler, hostname, port }: ServeOptions): Server => {
+export const serve = ({ handler, hostname, port, tls }: ServeOptions): Server => {
+  if (tls?.clientCa !== undefined) {
+    throw new Error(
+      "Deno's server cannot ask for client certificates (http.tls.client_ca_file): run on Bun, or use tokens"
+    )
+  }
+  const secure = tls === undefined ? {} : { cert: tls.cert, key: tls.key }
   const abort = new AbortController()
   let finished = false
   const { signal } = abort
   const onError = () => new Response(null, { status: 500 })
-  const server = Deno.serve({ hostname, port, signal, onListen: () => {}, onError }, request => handler.fetch(request))
+  const server = Deno.serve({ hostname, port, signal, ...secure, onListen: () => {}, onError }, request =>
+    handler.fetch(request)
+  )
   const end = server.finished.then(() => {
     finished = true
   })

@@ -6,6 +6,18 @@ import type { ServerLimits } from "../http/server/HttpServer.ts"
 import * as Bun from "./bun.ts"
 import * as Deno from "./deno.ts"
 
+/** For HTTPS. All of it is PEM text. */
+export interface ServeTls {
+  readonly cert: string
+  readonly key: string
+  /**
+   * Authorities whose client certificates are asked for; undefined: none is. A connection without a certificate, or with one
+   * of somebody else, is served all the same, and is then nobody's: a request's `clientNames` are those of a certificate that
+   * was verified, and only then. Rejected where the runtime cannot ask for one.
+   */
+  readonly clientCa: string | undefined
+}
+
 export interface ServeOptions {
   readonly hostname: string
   /** 0 takes a free one. */
@@ -13,6 +25,8 @@ export interface ServeOptions {
   readonly handler: Pick<HttpHandler, "fetch" | "open">
   /** Deno's server has limits of its own. */
   readonly limits: ServerLimits
+  /** Absent: plain HTTP. */
+  readonly tls?: ServeTls | undefined
 }
 
 export interface Server {
@@ -25,5 +39,8 @@ export interface Server {
 }
 
 /** Rejects when the address cannot be listened on. */
-export const serve = async (options: ServeOptions): Promise<Server> =>
-  Bun.available() ? Bun.serve(options) : Deno.serve(options)
+export const serve = async (options: ServeOptions): Promise<Server> => {
+  if (!Bun.available()) return Deno.serve(options)
+  if (options.tls !== undefined) throw new Error("HTTPS is not served on Bun yet (http.tls)")
+  return Bun.serve(options)
+}

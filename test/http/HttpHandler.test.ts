@@ -104,7 +104,7 @@ describe("shutting down", () => {
       kafka.script({ _tag: "Await", until })
       const open = post('"under way"')
       await eventually("the Produce request", 5000, () => (kafka.calls.produce > 0 ? true : undefined))
-      handler.refuse()
+      handler.refuse(Date.now() + 4500)
       const refused = await post('"late"')
       assert.equal(refused.status, 503)
       assert.equal(refused.headers.get("retry-after"), "5")

@@ -107,8 +107,17 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
     http: {
       host: http.host,
       port: http.port,
-      maxBodyBytes: http.max_body_bytes,
+      tls: http.tls === undefined ? undefined : httpTlsOf(http.tls, around),
       token: http.token,
+      tokens: [...http.tokens].map(([name, { secret, ...may }]) => ({ name, secret, ...may })),
+      clients: [...http.clients].map(([name, { subject = name, ...may }]) => ({ name, subject, ...may })),
+      corsOrigins: http.cors_origins,
+      maxBodyBytes: http.max_body_bytes,
+      maxBatchRecords: http.max_batch_records,
+      maxHeaderBytes: http.max_header_bytes,
+      maxConnections: http.max_connections,
+      headerTimeoutMs: http.header_timeout,
+      idleTimeoutMs: http.idle_timeout,
       requestTimeoutMs: http.request_timeout ?? longest + answerMarginMs
     },
     shutdown: { budgetMs: shutdown.budget, spot: spotOf(shutdown.spot, around) },
@@ -251,26 +260,37 @@ const connectionOf = (
   idempotent: written.idempotent
 })
 
-const tlsOf = (
-  tls: NonNullable<WrittenConnection["tls"]>,
+/** The content of the PEM file that `path` names. */
+const pemOf = (
+  file: string | undefined,
   path: KeyPath,
   { report, readText, root }: Surroundings
-): Model.TlsConfig => {
-  const pem = (key: "ca_file" | "cert_file" | "key_file"): string | undefined => {
-    const file = tls[key]
-    if (file === undefined || report.isBad([...path, key])) return undefined
-    const origin = locate(root, [...path, key])
-    const at = fileOf(file, origin)
-    const refuse = (message: string): void => report.fault(origin, [...path, key], { message })
-    try {
-      const text = readText(at)
-      if (!text.includes("-----BEGIN ")) refuse("the file is not PEM: it has no -----BEGIN line")
-      return text
-    } catch (cause) {
-      refuse(`the file cannot be read: ${reasonOf(cause)}`)
-      return undefined
-    }
+): string | undefined => {
+  if (file === undefined || report.isBad(path)) return undefined
+  const origin = locate(root, path)
+  const refuse = (message: string): void => report.fault(origin, path, { message })
+  try {
+    const text = readText(fileOf(file, origin))
+    if (!text.includes("-----BEGIN ")) refuse("the file is not PEM: it has no -----BEGIN line")
+    return text
+  } catch (cause) {
+    refuse(`the file cannot be read: ${reasonOf(cause)}`)
+    return undefined
   }
+}
+
+const httpTlsOf = (tls: NonNullable<Written["http"]["tls"]>, around: Surroundings): Model.HttpTls => {
+  const pem = (key: keyof typeof tls) => pemOf(tls[key], ["http", "tls", key], around)
+  return {
+    cert: pem("cert_file") ?? "",
+    key: Redacted.make(pem("key_file") ?? ""),
+    clientCa: pem("client_ca_file")
+  }
+}
+
+const tlsOf = (tls: NonNullable<WrittenConnection["tls"]>, path: KeyPath, around: Surroundings): Model.TlsConfig => {
+  const { report, root } = around
+  const pem = (key: "ca_file" | "cert_file" | "key_file") => pemOf(tls[key], [...path, key], around)
   if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
     const lacking = tls.cert_file === undefined ? "cert_file" : "key_file"
     report.missing(locate(root, path), [...path, lacking], "both cert_file and key_file, or neither")

@@ -187,6 +187,32 @@ export const url: Kind<string> = scalar({
     typeof value === "string" && /^[\w.-]+:\d+\/?$/.test(value) ? `did you mean "http://${value}"?` : undefined
 })
 
+/** Texts as `rule` wants them, as a list or as one text with commas. `title` names one of them. */
+export const texts = (title: string, rule: RegExp): Kind<ReadonlyArray<string>> => ({
+  title: `${title}: a list, or one text with commas`,
+  schema: {
+    anyOf: [
+      { type: "string", minLength: 1 },
+      { type: "array", items: { type: "string" } }
+    ]
+  },
+  placeholder: [],
+  read: (node, path, report) => {
+    const good: Array<string> = []
+    for (const [index, item] of (node.kind === "list" ? node.items : [node]).entries()) {
+      const value = item.kind === "scalar" ? item.value : null
+      const parts = typeof value === "string" ? value.split(",").map(part => part.trim()) : []
+      if (parts.length > 0 && parts.every(part => rule.test(part))) good.push(...parts)
+      else {
+        const found = describe(item)
+        const at = node.kind === "list" ? [...path, `${index}`] : path
+        report.fault(item.origin, at, { message: `expected ${title}, found ${found}`, expected: title, found })
+      }
+    }
+    return [...new Set(good)]
+  }
+})
+
 const address = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/
 
 const isAddress = (text: string): boolean => {

@@ -170,13 +170,51 @@ export interface BreakerConfig {
   readonly probeTimeoutMs: number
 }
 
+/** What a token or a client certificate may do. */
+export interface Permission {
+  /** Names, or what names begin with and a `*`. */
+  readonly topics: ReadonlyArray<string>
+  readonly operator: boolean
+  readonly metrics: boolean
+}
+
+/** An entry of `http.tokens`. */
+export interface HttpToken extends Permission {
+  readonly name: string
+  readonly secret: Secret
+}
+
+/** An entry of `http.clients`. */
+export interface HttpClient extends Permission {
+  readonly name: string
+  /** A name that the certificate bears. */
+  readonly subject: string
+}
+
+/** `http.tls`: contents, not paths. */
+export interface HttpTls {
+  readonly cert: string
+  readonly key: Secret
+  /** Undefined: no client certificate is asked for. */
+  readonly clientCa: string | undefined
+}
+
 /** `http`. */
 export interface HttpConfig {
   readonly host: string
   readonly port: number
-  readonly maxBodyBytes: number
-  /** Bearer token every request must show; there whenever `host` is not a loopback address. */
+  readonly tls: HttpTls | undefined
+  /** Bearer token that may do everything. Of this, `tokens` and `clients` there is one whenever `host` is not a loopback address. */
   readonly token: Secret | undefined
+  readonly tokens: ReadonlyArray<HttpToken>
+  readonly clients: ReadonlyArray<HttpClient>
+  readonly corsOrigins: ReadonlyArray<string>
+  readonly maxBodyBytes: number
+  readonly maxBatchRecords: number
+  readonly maxHeaderBytes: number
+  readonly maxConnections: number
+  readonly headerTimeoutMs: number
+  readonly idleTimeoutMs: number
   readonly requestTimeoutMs: number
 }
 

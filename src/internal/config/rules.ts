@@ -2,8 +2,7 @@
  * What must hold between the entries of a configuration. Each rule is skipped where a value it needs was refused
  * already, so that one mistake is reported once. What breaks one rule is held against every other all the same.
  */
-import * as Redacted from "effect/Redacted"
-import { isLoopback } from "../loopback.ts"
+import { access } from "./access.ts"
 import { clientPath, connectionPath, outputPath, producerPath, s3ClientPath } from "./assemble.ts"
 import type { Report } from "./field.ts"
 import { didYouMean, issueAt } from "./issue.ts"
@@ -36,6 +35,7 @@ export const check = (config: AppConfig, root: Node, report: Report): void => {
   deadlines(config, say, good)
   spooled(config, say, good)
   services(config, say, good)
+  access(config.http, say, good)
 }
 
 type Good = (...paths: ReadonlyArray<Path>) => boolean
@@ -246,7 +246,7 @@ const spooled = (config: AppConfig, say: Say, good: Good): void => {
 }
 
 const services = (config: AppConfig, say: Say, good: Good): void => {
-  const { breaker, http } = config
+  const { breaker } = config
   const max: Path = ["breaker", "open_max"]
   const min: Path = ["breaker", "open_min"]
   if (breaker.openMinMs > breaker.openMaxMs && good(min, max)) {
@@ -260,13 +260,5 @@ const services = (config: AppConfig, say: Say, good: Good): void => {
     const longest = `write_timeout of output ${output.name} (${formatDuration(output.writeTimeoutMs)})`
     const message = `must be shorter than ${longest}, which ends slower calls; found ${formatDuration(breaker.slowCallMs)}`
     say(slow, message, { once: true })
-  }
-  const token: Path = ["http", "token"]
-  if (http.token === undefined && !isLoopback(http.host) && good(token, ["http", "host"])) {
-    say(token, `missing: ${http.host} is reachable from other hosts, so every request must show a bearer token`, {
-      suggestion: "set SPILLWAY_HTTP__TOKEN, or listen on 127.0.0.1"
-    })
-  } else if (http.token !== undefined && good(token) && !/^[\x21-\x7e]+$/.test(Redacted.value(http.token))) {
-    say(token, "a bearer token is made of printable ASCII characters without spaces (the value is not shown)")
   }
 }

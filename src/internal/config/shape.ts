@@ -15,6 +15,7 @@ import {
   sectionFlag,
   size,
   text,
+  texts,
   url,
   whole
 } from "./kind.ts"
@@ -253,14 +254,96 @@ const breaker = section({
   probe_timeout: optional(duration(1, hour), "Deadline of a probe.", "the longest `write_timeout` of the outputs")
 })
 
+const permission = {
+  topics: defaulted(
+    texts("a topic name, or the beginning of one and a *", /^[A-Za-z0-9._-]{0,249}\*$|^[A-Za-z0-9._-]{1,249}$/),
+    [],
+    "no topic",
+    "Topics that may be published to: names, or what names begin with and a `*`. `*` alone is every topic."
+  ),
+  operator: defaulted(flag, false, "false", "May use the operator API."),
+  metrics: defaulted(flag, false, "false", "May read `/metrics` and `/v1/status`.")
+}
+
 const http = section({
-  host: defaulted(text(), "127.0.0.1", "127.0.0.1", "Address to listen on. Any but a loopback address needs a token."),
+  host: defaulted(
+    text(),
+    "127.0.0.1",
+    "127.0.0.1",
+    "Address to listen on. Any but a loopback address needs a token or client certificates."
+  ),
   port: defaulted(whole(0, 65_535), 8080, "8080", "Port to listen on; 0 takes a free one."),
+  tls: optional(
+    section({
+      cert_file: required(text(), "PEM file of the server's certificate, and those between it and its authority."),
+      key_file: required(text(), "PEM file of its key."),
+      client_ca_file: optional(
+        text(),
+        "PEM file of authorities whose client certificates are asked for; `http.clients` says what each may do.",
+        "none, and none is asked for"
+      )
+    }),
+    "Serve HTTPS.",
+    "plain HTTP"
+  ),
+  token: optional(secret, "Bearer token that may do everything.", "there is none"),
+  tokens: always(
+    named(section({ secret: required(secret, "The bearer token."), ...permission })),
+    "Bearer tokens by name, each with what it may do."
+  ),
+  clients: always(
+    named(
+      section({
+        subject: optional(
+          text(),
+          "Common name or subject alternative name (DNS, URI or e-mail) of the certificate.",
+          "the client's name here"
+        ),
+        ...permission
+      })
+    ),
+    "Client certificates by name, each with what it may do. Needs `tls.client_ca_file`."
+  ),
+  cors_origins: defaulted(
+    texts("an origin such as https://app.example.com", /^https?:\/\/[^\s/?#@*,]+$/),
+    [],
+    "no origin",
+    "Web pages of these origins may call from browsers."
+  ),
   max_body_bytes: defaulted(size(1024, 1024 * MiB), 8 * MiB, "8MiB", "A larger request body is refused with 413."),
-  token: optional(secret, "Bearer token every request must show.", "none, and none is asked for"),
+  max_batch_records: defaulted(
+    whole(1, 1_000_000),
+    100_000,
+    "100000",
+    "More records in one request are refused with 413, all of them."
+  ),
+  max_header_bytes: defaulted(
+    size(1024, MiB),
+    16 * 1024,
+    "16KiB",
+    "A longer request line and headers are refused with 431."
+  ),
+  max_connections: defaulted(
+    whole(1, 1_000_000),
+    20_000,
+    "20000",
+    "Connections open at a time; further ones are answered 503 and closed."
+  ),
+  header_timeout: defaulted(
+    duration(100, hour),
+    10 * second,
+    "10s",
+    "For a request's line and headers, from their first byte."
+  ),
+  idle_timeout: defaulted(
+    duration(100, hour),
+    75 * second,
+    "1m15s",
+    "A connection without a request is closed after this."
+  ),
   request_timeout: optional(
     duration(1, hour),
-    "For one request, from its first byte to the answer.",
+    "For one request, from its first byte to the answer; of a stream, from one record to the next.",
     "2s more than the longest time a record may take: `buffer.max_wait`, `write_timeout`, and the fallback's budget"
   )
 })
