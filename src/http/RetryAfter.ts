@@ -1,7 +1,6 @@
 /**
  * When it makes sense to ask again, from what is known: the circuit breakers' next probes, the backlogs, the shutdown.
  */
-import type { Status } from "../Spillway.ts"
 import type { Reason, RetryAfter } from "./Answer.ts"
 
 /** For a reason that may be gone in a moment, such as a full buffer in front of a Kafka that takes records, ms. */
@@ -13,7 +12,13 @@ const mostSeconds = 300
 /** How long what was found out counts: failures come in thousands, ms. */
 const keptMs = 500
 
-type Evidence = Pick<Status, "connections">
+/** What of the status is looked at. */
+interface Evidence {
+  readonly connections: ReadonlyArray<{
+    readonly breaker: { readonly state: string; readonly nextProbeAt: number }
+    readonly fallbacks: ReadonlyArray<{ readonly writer: { readonly backlog: { readonly state: string } | undefined } }>
+  }>
+}
 
 /** ms */
 const outageMs = ({ connections }: Evidence, now: number): number => {

@@ -17,16 +17,18 @@ import * as RestAnswer from "./RestAnswer.ts"
 
 const contentType = "application/vnd.kafka.v2+json"
 
-const formats: Readonly<Record<string, Format>> = {
-  "application/vnd.kafka.json.v2+json": "JSON",
-  "application/vnd.kafka.binary.v2+json": "BINARY"
-}
+/** API v1 writes the same requests. Binary is what is meant where a type names no embedded format. */
+const type = /^application\/vnd\.kafka(?:\.(json|binary))?(?:\.v[12])?\+json$/
 
 /** The embedded format, or why there is none. */
 const formatOf = (head: RequestHead): Format | Fault => {
-  const [type = ""] = (head.header("content-type") ?? "").split(";", 1)
-  const format = formats[type.trim().toLowerCase()]
-  return format ?? new Fault("content-type", `expected ${Object.keys(formats).join(" or ")}`)
+  const [given = ""] = (head.header("content-type") ?? "").split(";", 1)
+  const [found, format] = type.exec(given.trim().toLowerCase()) ?? []
+  if (found !== undefined) return format === "json" ? "JSON" : "BINARY"
+  return new Fault(
+    "content-type",
+    "expected application/vnd.kafka.json.v2+json or application/vnd.kafka.binary.v2+json"
+  )
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
