@@ -1,10 +1,12 @@
 /**
- * What is read with `GET`: probes, metrics, status, its history and its events, the dashboard's files.
+ * What is read with `GET`: probes, metrics, status, its history and its events, the
+ * description of the API, the dashboard's files.
  */
 import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Answer from "./Answer.ts"
 import * as Dashboard from "./Dashboard.ts"
+import { document } from "./openApi/document.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import type { Call, Route } from "./Route.ts"
 import type * as StatusEvents from "./StatusEvents.ts"
@@ -24,6 +26,13 @@ export interface Options {
 const noStore = { "cache-control": "no-store" }
 const metrics: Call["allows"] = access => access.metrics
 const status: Call["allows"] = access => access.metrics || access.operator
+
+let openApiText: string | undefined
+
+const openApi = (): Answer.Answer => {
+  openApiText ??= JSON.stringify(document)
+  return Answer.json(200, openApiText)
+}
 
 export const make = ({ events, history, refuse, refusing, spillway }: Options): Route => {
   const page = (
@@ -67,6 +76,7 @@ export const make = ({ events, history, refuse, refusing, spillway }: Options): 
     ...Dashboard.paths.map(path => [path, page(undefined, file)] as const),
     ["/healthz", page(undefined, () => Answer.json(200, '{"status":"alive"}'))],
     ["/readyz", page(undefined, ready)],
+    ["/openapi.json", page(undefined, openApi)],
     ["/metrics", page(metrics, exposition)],
     ["/v1/status", page(status, () => Answer.json(200, statusJson(spillway.status()), noStore))],
     ["/v1/status/events", page(status, stream, ["GET"])]

@@ -60,12 +60,12 @@ const idHeader = "spillway-id"
 /** The name a sender gives a request, to be able to repeat it; `spillway-id` comes before `idempotency-key`. */
 export const requestId = (head: RequestHead): string | PublishError | undefined => {
   const id = head.header(idHeader)
-  if (id !== null) return textOf(id)
-  const key = head.header("idempotency-key")
-  if (key === null) return undefined
+  const key = id === null ? head.header("idempotency-key") : null
   // A quoted text where a sender holds to the draft of that header (draft-ietf-httpapi-idempotency-key-header).
-  const text = textOf(/^"(?:[^"\\]|\\["\\])*"$/.test(key) ? key.slice(1, -1).replaceAll(/\\(.)/g, "$1") : key)
-  return text === "" ? invalid("idempotency-key", "empty") : text
+  const quoted = key !== null && /^"(?:[^"\\]|\\["\\])*"$/.test(key)
+  const given = id ?? (quoted ? key.slice(1, -1).replaceAll(/\\(.)/g, "$1") : key)
+  if (given === null) return undefined
+  return given === "" ? invalid(id === null ? "idempotency-key" : idHeader, "empty") : textOf(given)
 }
 
 /** The id of a request's n-th record, where it has none of its own: the same when the request is sent again. */
