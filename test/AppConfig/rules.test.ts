@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration texts say ${VAR} themselves
 import * as assert from "node:assert/strict"
 import { describe, test } from "node:test"
+import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
 import * as AppConfig from "../../src/AppConfig.ts"
-import { bad, client, connection, exampleText, faults, good, machineText, output, retry } from "./texts.ts"
+import { bad, client, connection, exampleText, faults, good, machineText, output, parseTexts, retry } from "./texts.ts"
 
 const s3 = (text: string): string => `cloud: { aws: { s3: { clients: { default: { ${text} } } } } }`
 
@@ -169,6 +171,27 @@ kafka: { connection: { other: { brokers: "b:9092" } } }`,
     ["http: { host: '::' }", "http.token", /missing/],
     ["http: { host: 127.0.0.1.evil.example }", "http.token", /missing/],
     ["http: { token: two words }", "http.token", /printable ASCII/],
+    [
+      "http: { token: t, tokens: { a: { secret: t, operator: true } } }",
+      "http.tokens.a.secret",
+      /is the token of http\.token too/
+    ],
+    [
+      "http: { tokens: { a: { secret: s, topics: a }, b: { secret: s, topics: b } } }",
+      "http.tokens.b.secret",
+      /is the token of http\.tokens\.a\.secret too.*not shown/
+    ],
+    ["http: { tokens: { a: { secret: two words, topics: a } } }", "http.tokens.a.secret", /printable ASCII/],
+    ["http: { tokens: { a: { topics: a } } }", "http.tokens.a.secret", /missing/],
+    ["http: { tokens: { a: { secret: s } } }", "http.tokens.a", /may do nothing/],
+    ["http: { tokens: { a: { secret: s, topics: [a*b] } } }", "http.tokens.a.topics.0", /expected a topic name/],
+    ["http: { tokens: { a: { secret: s, topics: [1] } } }", "http.tokens.a.topics.0", /expected a topic name/],
+    ["http: { clients: { a: { topics: a } } }", "http.clients", /only with tls\.client_ca_file/],
+    ["http: { cors_origins: '*' }", "http.cors_origins", /expected an origin/],
+    ["http: { cors_origins: ['https://a.example/'] }", "http.cors_origins.0", /expected an origin/],
+    ["http: { max_batch_records: 0 }", "http.max_batch_records", /from 1 to/],
+    ["http: { max_header_bytes: 512B }", "http.max_header_bytes", /from 1KiB/],
+    ["http: { header_timeout: 10ms }", "http.header_timeout", /from 100ms/],
     [client("access_key_id: a"), "cloud.aws.sqs.clients.default.secret_access_key", /missing, expected both/],
     [client("session_token: a"), "cloud.aws.sqs.clients.default.session_token", /means nothing without/],
     [
@@ -245,6 +268,45 @@ kafka: { connection: { other: { brokers: "b:9092" } } }`,
   test("a spool needs a producer with a fallback queue, one is enough", () => {
     const more = `stream: { output: { second: { topic: t2 } }, producer: { second: { output: second, retry: { enabled: false } } } }`
     assert.ok(good(`spool: { path: spool.db }\n${more}`).spool)
+  })
+
+  test("who may call is named with what they may do", () => {
+    const files: Readonly<Record<string, string>> = { "c.pem": "cert", "k.pem": "key", "ca.pem": "ca" }
+    const readText = (path: string) => {
+      const content = files[path.slice(path.lastIndexOf("/") + 1)]
+      if (content === undefined) throw new Error("no such file")
+      return `-----BEGIN ${content}`
+    }
+    const tls = "tls: { cert_file: c.pem, key_file: k.pem, client_ca_file: ca.pem }"
+    const text = `http:
+  host: 0.0.0.0
+  ${tls}
+  tokens: { ads: { secret: s, topics: "ads, ads.*" }, all: { secret: u, topics: ["*"], metrics: true } }
+  clients: { ops.internal: { operator: true }, b: { subject: "spiffe://b", topics: [x] } }
+  cors_origins: https://app.example.com`
+    const { clients, corsOrigins, tls: pem, tokens } = good(text, {}, readText).http
+    assert.deepEqual(
+      tokens.map(({ secret, ...token }) => [Redacted.value(secret), token]),
+      [
+        ["s", { name: "ads", topics: ["ads", "ads.*"], operator: false, metrics: false }],
+        ["u", { name: "all", topics: ["*"], operator: false, metrics: true }]
+      ]
+    )
+    assert.deepEqual(clients, [
+      { name: "ops.internal", subject: "ops.internal", topics: [], operator: true, metrics: false },
+      { name: "b", subject: "spiffe://b", topics: ["x"], operator: false, metrics: false }
+    ])
+    assert.deepEqual(corsOrigins, ["https://app.example.com"])
+    assert.equal(pem?.cert, "-----BEGIN cert")
+    assert.equal(pem?.clientCa, "-----BEGIN ca")
+    assert.ok(!JSON.stringify(pem).includes("BEGIN key"))
+    const bad = (more: string) =>
+      parseTexts([exampleText, machineText, `http: { ${more} }`], {}, readText).pipe(
+        Either.match({ onLeft: ({ issues }) => issues.map(({ path }) => path), onRight: () => [] })
+      )
+    assert.deepEqual(bad(tls), ["http.tls.client_ca_file"])
+    assert.deepEqual(bad(`${tls}, clients: { a: { topics: x }, b: { subject: a, topics: y } }`), ["http.clients.b"])
+    assert.deepEqual(bad("tls: { cert_file: other.pem, key_file: k.pem }"), ["http.tls.cert_file"])
   })
 
   test("loopback addresses need no token, others are fine with one", () => {

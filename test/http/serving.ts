@@ -68,7 +68,7 @@ export const records = "/v1/topics/events/records"
 export const answerOf = async (response: Response): Promise<Answer> => {
   const text = await response.text()
   const isJson = /^application\/(?:vnd\.kafka\.v2\+)?json/.test(response.headers.get("content-type") ?? "")
-  const body: unknown = isJson && !text.trim().includes("\n") ? JSON.parse(text) : undefined
+  const body: unknown = isJson && text !== "" && !text.trim().includes("\n") ? JSON.parse(text) : undefined
   return { status: response.status, headers: response.headers, text, body }
 }
 

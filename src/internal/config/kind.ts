@@ -198,18 +198,19 @@ export const texts = (title: string, rule: RegExp): Kind<ReadonlyArray<string>> 
   },
   placeholder: [],
   read: (node, path, report) => {
-    const good: Array<string> = []
+    const all: Array<string> = []
     for (const [index, item] of (node.kind === "list" ? node.items : [node]).entries()) {
       const value = item.kind === "scalar" ? item.value : null
-      const parts = typeof value === "string" ? value.split(",").map(part => part.trim()) : []
-      if (parts.length > 0 && parts.every(part => rule.test(part))) good.push(...parts)
-      else {
+      const parts = typeof value === "string" ? value.split(",").map(part => part.trim()) : [""]
+      // Bad ones stand in for themselves, so that nobody takes the list for empty.
+      all.push(...parts)
+      if (!parts.every(part => rule.test(part))) {
         const found = describe(item)
         const at = node.kind === "list" ? [...path, `${index}`] : path
         report.fault(item.origin, at, { message: `expected ${title}, found ${found}`, expected: title, found })
       }
     }
-    return [...new Set(good)]
+    return [...new Set(all)]
   }
 })
 
