@@ -1,9 +1,9 @@
 /**
  * Holds the service against its own description: schemathesis makes requests from docs/openapi.json and looks for answers
- * that are server errors or are not described. `bun scripts/check-api.ts [--seed 7] [--max-examples 50]`; needs Python 3.
+ * that are server errors or are not described. Then Confluent's own client for its REST Proxy publishes through it. `bun scripts/check-api.ts [--seed 7] [--max-examples 50]`; needs Python 3.
  * Kafka is away, so that what is published is diverted, to a queue in this machine.
  */
-import { execFileSync, spawn } from "node:child_process"
+import { execFile, execFileSync, spawn } from "node:child_process"
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
@@ -33,6 +33,51 @@ const schemathesis = (): string => {
   execFileSync("python3", ["-m", "venv", home], { stdio: "inherit" })
   execFileSync(join(home, "bin/pip"), ["install", "--quiet", `schemathesis==${version}`], { stdio: "inherit" })
   return command
+}
+
+/** Confluent's client for Node speaks API v1, whose produce calls v2 has kept. It is too old to be a dependency. */
+const clientVersion = "0.0.5"
+
+/** Publishes in each way the client has; prints what it was told, one JSON to a line. */
+const client = (module: string, url: string): string => `
+const KafkaRest = require(${JSON.stringify(module)})
+const client = new KafkaRest({ url: ${JSON.stringify(url)}, headers: { authorization: "Bearer ${token}" } })
+const events = client.topic("events")
+const told = name => (error, answer) => console.log(JSON.stringify({ name, status: error?.status, code: error?.data?.error_code, offsets: answer?.offsets?.length }))
+events.produce("plain", told("one"))
+events.produce({ key: "k", value: "v", partition: 1 }, { value: "w" }, told("two"))
+events.partition(2).produce("two", told("partition"))
+client.topic("nowhere").produce("x", told("unknown"))
+events.produce(new KafkaRest.AvroSchema({ name: "i", type: "int" }), 3, told("avro"))
+`
+
+const clientExpected: ReadonlyArray<string> = [
+  '{"name":"avro","status":415,"code":415}',
+  '{"name":"one","offsets":1}',
+  '{"name":"partition","offsets":1}',
+  '{"name":"two","offsets":2}',
+  '{"name":"unknown","status":404,"code":40401}'
+]
+
+/** True when the client is told what it should be. */
+const checkClient = (directory: string, url: string): Promise<boolean> => {
+  const home = join(root, `.cache/kafka-rest-${clientVersion}`)
+  const module = join(home, "node_modules/kafka-rest")
+  if (!existsSync(module)) {
+    mkdirSync(home, { recursive: true })
+    const args = ["install", "--prefix", home, "--no-audit", "--no-fund", `kafka-rest@${clientVersion}`]
+    execFileSync("npm", args, { stdio: "inherit" })
+  }
+  const file = join(directory, "client.cjs")
+  writeFileSync(file, client(module, url))
+  return new Promise((resolve, reject) => {
+    execFile("node", ["--no-deprecation", file], { timeout: 30_000 }, (error, stdout) => {
+      if (error !== null) return reject(error)
+      const told = stdout.trim().split("\n").sort()
+      process.stdout.write(`kafka-rest ${clientVersion} was told:\n${told.join("\n")}\n`)
+      resolve(told.join() === clientExpected.join())
+    })
+  })
 }
 
 const configuration = (port: number, queue: string): string => `
@@ -92,11 +137,12 @@ try {
     { stdio: "inherit", cwd: directory }
   )
   const status = await new Promise<number | null>(resolve => child.once("close", resolve))
+  const understood = await checkClient(directory, `http://127.0.0.1:${port}`)
   const headers = { authorization: `Bearer ${token}` }
   const { accounting }: Status = await (await fetch(`http://127.0.0.1:${port}/v1/status`, { headers })).json()
   process.stdout.write(`accounting: ${JSON.stringify(accounting)}\n`)
   // Otherwise the calls that matter were not reached.
-  process.exitCode = accounting.diverted > 0 ? (status ?? 1) : 1
+  process.exitCode = accounting.diverted > 0 && understood ? (status ?? 1) : 1
 } finally {
   const { code } = await service.terminate(30_000)
   if (code !== 0) process.exitCode = 1
