@@ -47,7 +47,11 @@ const summaryOf = (config: AppConfig.AppConfig) => ({
     }
   }),
   spool: config.spool?.path ?? null,
-  http: { host: config.http.host, port: config.http.port, token: config.http.token !== undefined }
+  http: {
+    host: config.http.host,
+    port: config.http.port,
+    token: config.http.token !== undefined || config.http.tokens.length > 0
+  }
 })
 
 const summaryText = ({ http, producers, spool }: ReturnType<typeof summaryOf>): string =>

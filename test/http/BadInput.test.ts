@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { connect } from "node:net"
 import { after, before, describe, it } from "node:test"
 import * as Redacted from "effect/Redacted"
+import { defaultLimits } from "../../src/http/server/HttpServer.ts"
 import { type Server, serve } from "../../src/runtime/serve.ts"
 import { eventually } from "../support/eventually.ts"
 import * as Native from "./bad/native.ts"
@@ -51,14 +52,8 @@ before(async () => {
   }
   await new Promise<void>((resolve, reject) => {
     closed = serving(options, async serving => {
-      const { fetch } = serving.handler
-      const server = await serve({
-        hostname: "127.0.0.1",
-        port: 0,
-        fetch,
-        maxBodyBytes: 2 * maxBodyBytes,
-        idleTimeoutMs: 10_000
-      })
+      const { handler } = serving
+      const server = await serve({ hostname: "127.0.0.1", port: 0, handler, limits: defaultLimits })
       open = { serving, server }
       await new Promise<void>(end => {
         close = end

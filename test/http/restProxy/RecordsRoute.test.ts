@@ -1,7 +1,9 @@
 import assert from "node:assert/strict"
 import { Buffer } from "node:buffer"
 import { describe, it } from "node:test"
+import type { Answer } from "../../../src/http/Answer.ts"
 import * as HttpHandler from "../../../src/http/HttpHandler.ts"
+import { ofRequest } from "../../../src/http/RequestHead.ts"
 import type { Outcome } from "../../../src/Receipt.ts"
 import { PublishError } from "../../../src/Receipt.ts"
 import type { ProducerRecord } from "../../../src/Record.ts"
@@ -281,28 +283,56 @@ describe("produce, API v3: a stream", () => {
     assert.equal((await reports.next()).done, true)
   })
 
-  it("waits while a thousand records have no report, and goes on as reports are read", async () => {
+  it("waits while a thousand records have no outcome, and goes on as they get it", async () => {
     const { handler, waiting } = held()
     const sent = stream(handler.fetch)
     sent.write("{}".repeat(1500))
     await eventually("a full window", 5000, () => (waiting.length >= 1000 ? true : undefined))
     sent.write("{}".repeat(10))
     assert.equal(waiting.length, 1000)
-    for (const { settle } of waiting.slice(0, 400)) settle(failure("Overloaded"))
-    const response = await sent.answered
-    // Settled is not enough: somebody must have read the reports.
-    const reports = reportsOf(response)
-    for (let read = 0; read < 400; read++) assert.equal((await next(reports)).error_code, 429)
-    await eventually("room for more", 5000, () => (waiting.length >= 1399 ? true : undefined))
-    assert.ok(waiting.length <= 1400, `${waiting.length} records are under way`)
+    // The first one holds up the reports of those behind it, so they count.
+    for (const { settle } of waiting.slice(1, 400)) settle(failure("Overloaded"))
+    assert.equal(waiting.length, 1000)
+    waiting[0]?.settle(failure("Overloaded"))
+    const reports = reportsOf(await sent.answered)
+    assert.equal(waiting.length, 1400)
     for (let at = 400; at < 1510; at++) {
       await eventually("the next record", 5000, () => (waiting.length > at ? true : undefined))
       waiting[at]?.settle(failure("Overloaded"))
-      assert.equal((await next(reports)).error_code, 429)
     }
     sent.end()
+    for (let read = 0; read < 1510; read++) assert.equal((await next(reports)).error_code, 429)
     assert.equal((await reports.next()).done, true)
     assert.equal(waiting.length, 1510)
+  })
+
+  it("does not pile up calls when thousands of records are refused at once", async () => {
+    const { handler, waiting } = held()
+    const sent = stream(handler.fetch)
+    sent.write("{}")
+    await eventually("the record", 5000, () => (waiting.length === 1 ? true : undefined))
+    sent.write('{"colour":1}'.repeat(8000))
+    await eventually("the next piece", 5000, () => (waiting.length === 1 ? true : undefined))
+    waiting[0]?.settle(failure("Overloaded"))
+    const reports = reportsOf(await sent.answered)
+    assert.equal((await next(reports)).error_code, 429)
+    for (let read = 0; read < 8000; read++) assert.equal((await next(reports)).error_code, 42206)
+    sent.end()
+    assert.equal((await reports.next()).done, true)
+  })
+
+  it("is taken as a whole from a server that has read it whole", async () => {
+    const { handler, waiting } = held()
+    const answers: Array<Answer> = []
+    const head = ofRequest(new Request(`http://localhost${path}`, { method: "POST", body: "x", headers: type }))
+    const receiver = handler.open(head, answer => answers.push(answer))
+    receiver?.take(new TextEncoder().encode("{}{}"))
+    assert.equal(waiting.length, 2)
+    for (const { settle } of waiting) settle(failure("Overloaded"))
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [429]
+    )
   })
 
   it("ends with what is no JSON, with a record that is too large, and with a body that breaks off", async () => {
