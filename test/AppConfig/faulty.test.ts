@@ -131,7 +131,7 @@ const faulty: ReadonlyArray<Faulty> = [
     text: "htpp:\n  prot: x\n  host: 0.0.0.0",
     found: [
       '1:1 htpp: unknown key; did you mean "http"?',
-      "1:1 http.token: missing: 0.0.0.0 is reachable from other hosts, so every request must show a bearer token; set SPILLWAY_HTTP__TOKEN, or listen on 127.0.0.1",
+      "1:1 http.token: missing: 0.0.0.0 is reachable from other hosts, so every request must show a bearer token; set SPILLWAY_HTTP__TOKEN, http.tokens or http.clients, or listen on 127.0.0.1",
       '2:3 http.prot: unknown key; did you mean "port"?',
       `2:9 ${port}`
     ]

@@ -110,8 +110,27 @@ describe("no secret is printed", () => {
 
   test("the keys are all the secret keys there are", () => {
     const planted = new Set(keys.map(key => key.replace(/\.(one|two)(?=\.|$)/, ".*")))
-    assert.deepEqual([...planted].sort(), [...new Set(patterns(shape, ""))].sort())
+    // Tokens by name must differ, so they are planted below.
+    assert.deepEqual([...planted, "http.tokens.*.secret"].sort(), [...new Set(patterns(shape, ""))].sort())
   })
+
+  for (const [how, tokens, expected] of [
+    ["good ones", `{ a: { secret: ${secret}-1, topics: t }, b: { secret: "${secret}-2", operator: true } }`, true],
+    ["the same twice", `{ a: { secret: ${secret}, topics: t }, b: { secret: ${secret}, operator: true } }`, false],
+    ["one with a space", `{ a: { secret: ${secret} ${secret}, topics: t } }`, false],
+    ["a list", `{ a: { secret: [${secret}], topics: t } }`, false]
+  ] as const) {
+    test(`of tokens by name: ${how}`, async () => {
+      const others = file(
+        "others.yaml",
+        block((key, index) => `${key}: x-${index}`)
+      )
+      const { good, shown, text } = await printed([base, others, file("t.yaml", `http: { tokens: ${tokens} }`)], {})
+      assert.equal(good, expected)
+      assert.ok(!text.includes(secret))
+      if (expected) assert.ok(shown.every(one => one.includes("<redacted>")))
+    })
+  }
 
   const env = Object.fromEntries(keys.map((_, index) => [`S${index}`, `${secret}-${index}`]))
   const good: ReadonlyArray<readonly [how: string, text: string, env: AppConfig.Environment]> = [

@@ -109,9 +109,14 @@ export const assemble = (written: Written, around: Surroundings): Model.AppConfi
       port: http.port,
       tls: http.tls === undefined ? undefined : httpTlsOf(http.tls, around),
       token: http.token,
-      tokens: [...http.tokens].map(([name, { secret, ...may }]) => ({ name, secret, ...may })),
-      clients: [...http.clients].map(([name, { subject = name, ...may }]) => ({ name, subject, ...may })),
-      corsOrigins: http.cors_origins,
+      tokens: [...http.tokens].map(([name, { secret, topics = [], ...may }]) => ({ name, secret, topics, ...may })),
+      clients: [...http.clients].map(([name, { subject = name, topics = [], ...may }]) => ({
+        name,
+        subject,
+        topics,
+        ...may
+      })),
+      corsOrigins: http.cors_origins ?? [],
       maxBodyBytes: http.max_body_bytes,
       maxBatchRecords: http.max_batch_records,
       maxHeaderBytes: http.max_header_bytes,

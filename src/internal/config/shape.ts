@@ -255,11 +255,10 @@ const breaker = section({
 })
 
 const permission = {
-  topics: defaulted(
+  topics: optional(
     texts("a topic name, or the beginning of one and a *", /^[A-Za-z0-9._-]{0,249}\*$|^[A-Za-z0-9._-]{1,249}$/),
-    [],
-    "no topic",
-    "Topics that may be published to: names, or what names begin with and a `*`. `*` alone is every topic."
+    "Topics that may be published to: names, or what names begin with and a `*`. `*` alone is every topic.",
+    "no topic"
   ),
   operator: defaulted(flag, false, "false", "May use the operator API."),
   metrics: defaulted(flag, false, "false", "May read `/metrics` and `/v1/status`.")
@@ -304,11 +303,10 @@ const http = section({
     ),
     "Client certificates by name, each with what it may do. Needs `tls.client_ca_file`."
   ),
-  cors_origins: defaulted(
+  cors_origins: optional(
     texts("an origin such as https://app.example.com", /^https?:\/\/[^\s/?#@*,]+$/),
-    [],
-    "no origin",
-    "Web pages of these origins may call from browsers."
+    "Web pages of these origins may call from browsers.",
+    "no origin"
   ),
   max_body_bytes: defaulted(size(1024, 1024 * MiB), 8 * MiB, "8MiB", "A larger request body is refused with 413."),
   max_batch_records: defaulted(
