@@ -5,7 +5,7 @@ import type { HttpConfig } from "../../src/AppConfig.ts"
 import type { Answer } from "../../src/http/Answer.ts"
 import * as HttpHandler from "../../src/http/HttpHandler.ts"
 import type { RequestHead } from "../../src/http/RequestHead.ts"
-import { quiet, serving } from "./serving.ts"
+import { idle, serving } from "./serving.ts"
 
 const tokens: HttpConfig["tokens"] = [
   { name: "ads", secret: Redacted.make("ads-token"), topics: ["events", "ads.*"], operator: false, metrics: false },
@@ -51,6 +51,21 @@ describe("named tokens", () => {
       assert.equal(kafka.stored().length, 3)
     }))
 
+  it("may operate only where it is said", () =>
+    serving({ http: { tokens } }, async ({ ask, spillway }) => {
+      const force = (token: string) =>
+        ask("/v1/breakers/default", {
+          method: "POST",
+          body: '{"state":"open"}',
+          headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }
+        })
+      for (const token of ["ads-token", "scrape"]) assert.equal((await force(token)).status, 403, token)
+      assert.equal((await force("nobody")).status, 401)
+      assert.equal(spillway.status().connections[0]?.breaker.forced, undefined)
+      assert.equal((await force("ops-token")).status, 200)
+      assert.equal(spillway.status().connections[0]?.breaker.forced, "open")
+    }))
+
   it("say why not, in the words of the API that is called", () =>
     serving({ http: { tokens } }, async ({ ask, spillway }) => {
       const headers = { authorization: "Bearer ads-token" }
@@ -93,7 +108,7 @@ describe("named tokens", () => {
 describe("client certificates", () => {
   const ask = (at: string, clientNames: ReadonlyArray<string> | undefined, headers: Record<string, string> = {}) => {
     const handler = HttpHandler.make({
-      spillway: { offer: () => {}, status: () => quiet },
+      spillway: { ...idle, offer: () => {} },
       http: { maxBodyBytes: 1000, requestTimeoutMs: 1000, clients, tokens }
     })
     const method = at.startsWith("/v1/topics") ? "POST" : "GET"

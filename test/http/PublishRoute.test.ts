@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as HttpHandler from "../../src/http/HttpHandler.ts"
 import { PublishError, type PublishErrorReason } from "../../src/Receipt.ts"
-import { answerOf, quiet, records, serving } from "./serving.ts"
+import { answerOf, idle, records, serving } from "./serving.ts"
 
 const text = (bytes: Uint8Array | null) => (bytes === null ? null : new TextDecoder().decode(bytes))
 const ndjson = { "content-type": "application/x-ndjson" }
@@ -13,7 +13,7 @@ const lines = (...texts: ReadonlyArray<string>) => texts.join("\n")
 const over = (offer: HttpHandler.Options["spillway"]["offer"], requestTimeoutMs: number) => {
   const http = { maxBodyBytes: 1000, requestTimeoutMs, token: undefined }
   return HttpHandler.make({
-    spillway: { offer, status: () => quiet, forceBreaker: () => false, onBreakerChange: () => {} },
+    spillway: { ...idle, offer },
     http
   })
 }

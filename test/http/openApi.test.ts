@@ -8,7 +8,7 @@ import * as HttpHandler from "../../src/http/HttpHandler.ts"
 import { document } from "../../src/http/openApi/document.ts"
 import { PublishError, type PublishErrorReason } from "../../src/Receipt.ts"
 import { undescribed } from "./conformity.ts"
-import { type Answer, answerOf, quiet, records, serving } from "./serving.ts"
+import { type Answer, answerOf, idle, records, serving } from "./serving.ts"
 
 const v3 = "/v3/clusters/c/topics/events/records"
 const v2Json = { "content-type": "application/vnd.kafka.json.v2+json" }
@@ -83,7 +83,7 @@ describe("the OpenAPI document", () => {
         callback(new PublishError({ reason, message: "why" }))
       }
       const http = { maxBodyBytes: 1000, requestTimeoutMs: 1000 }
-      const handler = HttpHandler.make({ spillway: { offer, status: () => quiet }, http })
+      const handler = HttpHandler.make({ spillway: { ...idle, offer }, http })
       for (const [path, init] of publishes) {
         const answer = await answerOf(await handler.fetch(new Request(`http://localhost${path}`, init)))
         assert.ok(answer.status >= 207, path)

@@ -35,7 +35,7 @@ export interface Options extends HarnessOptions {
 }
 
 /** The status of a service without anything, for handlers over no Spillway at all. */
-export const quiet: Status = {
+const quiet: Status = {
   instance: "test",
   startedAt: 0,
   health: { readiness: "accepting", reasons: [] },
@@ -61,6 +61,13 @@ export const quiet: Status = {
   },
   process: { residentBytes: 0, cpuSeconds: 0, eventLoopDelay: latencyStatus(new Histogram()) },
   telemetry: undefined
+}
+
+/** No Spillway at all, for handlers that are only asked to publish. */
+export const idle: Omit<HttpHandler.Options["spillway"], "offer"> = {
+  status: () => quiet,
+  forceBreaker: () => false,
+  onBreakerChange: () => {}
 }
 
 export const records = "/v1/topics/events/records"

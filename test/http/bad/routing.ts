@@ -5,7 +5,7 @@ import { type Bad, json, records, v2, v2Json, v3 } from "./parts.ts"
 
 export const paths: ReadonlyArray<Bad> = [
   ...[
-    "/",
+    "/dashboard/",
     "/v1",
     "/v1/topics",
     "/v1/topics/events",

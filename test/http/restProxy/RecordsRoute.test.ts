@@ -8,7 +8,7 @@ import type { Outcome } from "../../../src/Receipt.ts"
 import { PublishError } from "../../../src/Receipt.ts"
 import type { ProducerRecord } from "../../../src/Record.ts"
 import { eventually } from "../../support/eventually.ts"
-import { answerOf, quiet, type Serving, serving } from "../serving.ts"
+import { answerOf, idle, type Serving, serving } from "../serving.ts"
 
 const path = "/v3/clusters/cluster-1/topics/events/records"
 const type = { "content-type": "application/json" }
@@ -73,7 +73,7 @@ const next = async (reports: AsyncGenerator<Readonly<Record<string, unknown>>>) 
 const held = (requestTimeoutMs = 10_000) => {
   const waiting: Array<{ readonly record: ProducerRecord; readonly settle: (outcome: Outcome) => void }> = []
   const handler = HttpHandler.make({
-    spillway: { offer: (record, settle) => waiting.push({ record, settle }), status: () => quiet },
+    spillway: { ...idle, offer: (record, settle) => waiting.push({ record, settle }) },
     http: { maxBodyBytes: 1000, requestTimeoutMs }
   })
   return { handler, waiting }

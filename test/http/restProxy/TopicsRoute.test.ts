@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as HttpHandler from "../../../src/http/HttpHandler.ts"
 import { PublishError, type PublishErrorReason } from "../../../src/Receipt.ts"
-import { answerOf, quiet, type Serving, serving } from "../serving.ts"
+import { answerOf, idle, type Serving, serving } from "../serving.ts"
 
 const text = (bytes: Uint8Array | null | undefined) =>
   bytes === null || bytes === undefined ? bytes : new TextDecoder().decode(bytes)
@@ -196,10 +196,7 @@ describe("every reason, API v2", () => {
     const [status, code, retry] = expected[reason]
     it(`${reason} is ${status} with ${code}`, async () => {
       const handler = HttpHandler.make({
-        spillway: {
-          offer: (_, callback) => callback(new PublishError({ reason, message: "why" })),
-          status: () => quiet
-        },
+        spillway: { ...idle, offer: (_, callback) => callback(new PublishError({ reason, message: "why" })) },
         http: { maxBodyBytes: 1000, requestTimeoutMs: 1000 }
       })
       const request = new Request("http://localhost/topics/events", {
