@@ -4,7 +4,7 @@
 import type { Buffer } from "node:buffer"
 import type { Connection } from "../http/server/Connection.ts"
 import { HttpServer } from "../http/server/HttpServer.ts"
-import type { ServeOptions, Server } from "./serve.ts"
+import type { ServeOptions, Server, ServeTls } from "./serve.ts"
 
 interface BunSocket {
   data: Connection | undefined
@@ -14,6 +14,11 @@ interface BunSocket {
   readonly terminate: () => void
   readonly pause: () => void
   readonly resume: () => void
+  /** Whether the client has shown a certificate that was verified. */
+  readonly authorized: boolean
+  readonly getPeerCertificate: () =>
+    | { readonly subject?: { readonly CN?: string }; readonly subjectaltname?: string }
+    | undefined
 }
 
 interface BunListener {
@@ -28,8 +33,16 @@ declare const Bun: {
     readonly hostname: string
     readonly port: number
     readonly allowHalfOpen: boolean
+    readonly tls?: {
+      readonly cert: string
+      readonly key: string
+      readonly ca?: string
+      readonly requestCert?: boolean
+      readonly rejectUnauthorized?: boolean
+    }
     readonly socket: {
       readonly open: (socket: BunSocket) => void
+      readonly handshake: (socket: BunSocket) => void
       readonly data: (socket: BunSocket, bytes: Buffer) => void
       readonly drain: (socket: BunSocket) => void
       readonly end: (socket: BunSocket) => void
@@ -41,15 +54,34 @@ declare const Bun: {
 
 export const available = (): boolean => typeof Bun !== "undefined"
 
-export const serve = ({ handler, hostname, limits, port }: ServeOptions): Server => {
+/** One that could be mistaken for several where names are listed, or for another, is none. */
+const plainName = /^[\w.:/@*-]+$/
+
+/** The common name and the alternative names of a certificate, without `DNS:` and the like. */
+const namesOf = (socket: BunSocket): ReadonlyArray<string> => {
+  const { subject, subjectaltname = "" } = socket.getPeerCertificate() ?? {}
+  const others = subjectaltname.split(", ").map(name => name.slice(name.indexOf(":") + 1))
+  return [...(subject?.CN === undefined ? [] : [subject.CN]), ...others.filter(name => plainName.test(name))]
+}
+
+const secured = ({ cert, clientCa, key }: ServeTls) =>
+  clientCa === undefined ? { cert, key } : { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: false }
+
+export const serve = ({ handler, hostname, limits, port, tls }: ServeOptions): Server => {
   const server = new HttpServer(handler.open, limits)
   const listener = Bun.listen({
     hostname,
     port,
     allowHalfOpen: true,
+    ...(tls === undefined ? {} : { tls: secured(tls) }),
     socket: {
       open: socket => {
         socket.data = server.accept(socket)
+      },
+      handshake: socket => {
+        if (socket.data !== undefined && tls?.clientCa !== undefined && socket.authorized) {
+          socket.data.clientNames = namesOf(socket)
+        }
       },
       data: (socket, bytes) => socket.data?.received(bytes),
       drain: socket => socket.data?.drained(),

@@ -39,8 +39,5 @@ export interface Server {
 }
 
 /** Rejects when the address cannot be listened on. */
-export const serve = async (options: ServeOptions): Promise<Server> => {
-  if (!Bun.available()) return Deno.serve(options)
-  if (options.tls !== undefined) throw new Error("HTTPS is not served on Bun yet (http.tls)")
-  return Bun.serve(options)
-}
+export const serve = async (options: ServeOptions): Promise<Server> =>
+  Bun.available() ? Bun.serve(options) : Deno.serve(options)

@@ -67,6 +67,8 @@ type State = "idle" | "head" | "body" | "skipping" | "answering" | "lingering" |
 const beginsRequest = (byte: number | undefined): boolean => byte !== undefined && byte > 32 && byte < 127
 
 export class Connection {
+  /** Names in the client's certificate, once it is verified. */
+  clientNames: ReadonlyArray<string> | undefined
   readonly #owner: Owner
   readonly #transport: Transport
   readonly #respond: Respond = answer => this.#answer(answer)
@@ -93,6 +95,8 @@ export class Connection {
   #continued = false
   #last = false
   #reading = false
+  /** Whoever reads the body as it comes takes no more for now. */
+  #busy = false
   #paused = false
   #inputEnded = false
 
@@ -139,8 +143,8 @@ export class Connection {
   /** The socket is gone. */
   closed(): void {
     this.#state = "gone"
-    this.#cutShort()
     this.#streaming?.()
+    this.#cutShort()
   }
 
   /** Ends what is idle; what is under way gets its answer first. */
@@ -176,7 +180,7 @@ export class Connection {
   #read(): void {
     if (this.#reading) return
     this.#reading = true
-    while (this.#ahead.length > 0 && this.#unsent.length === 0 && this.#step()) {
+    while (this.#ahead.length > 0 && this.#unsent.length === 0 && !this.#busy && this.#step()) {
       // On to the next request.
     }
     this.#reading = false
@@ -232,7 +236,7 @@ export class Connection {
       return false
     }
     // The empty line is left out; the last header keeps its line end.
-    const head = parse(bytes.toString("latin1", 0, found + 2))
+    const head = parse(bytes.toString("latin1", 0, found + 2), this.clientNames)
     if (!(head instanceof Head)) return this.#fault(head.reason, head.message)
     this.#headBytes = Buffer.from(bytes.subarray(0, end))
     this.#head = head
@@ -295,7 +299,9 @@ export class Connection {
       this.#continued = true
       this.#write(continueText)
     }
-    if (framing === "chunked") this.#body = new ChunkedBody(receiver.maxBodyBytes)
+    if (framing === "chunked") {
+      this.#body = new ChunkedBody(receiver.piece === undefined ? receiver.maxBodyBytes : Number.POSITIVE_INFINITY)
+    }
     return true
   }
 
@@ -327,7 +333,24 @@ export class Connection {
     if (progress === "tooLarge") return this.#tooLarge()
     if (progress === "malformed") return this.#fault("BadRequest", "the chunks are malformed")
     if (!room) return this.#overloaded()
+    if (this.#receiver?.piece !== undefined) return this.#passOn(this.#receiver, body, progress === "whole")
     return progress === "whole" ? this.#hand(body.bytes) : false
+  }
+
+  /** Hands on what there is of a body that is read as it comes; its receiver says when it takes more. */
+  #passOn(receiver: Receiver, body: GrowingBuffer, whole: boolean): boolean {
+    const busy = body.length === 0 ? undefined : receiver.piece?.(body.bytes)
+    body.clear()
+    if (this.#receiver !== receiver) return false
+    if (busy === undefined) return whole ? this.#hand(none) : false
+    this.#busy = true
+    busy.then(() => {
+      this.#busy = false
+      if (this.#receiver !== receiver) return
+      if (whole) this.#hand(none)
+      this.#read()
+    })
+    return false
   }
 
   /** The body's memory is nobody's any more. */
@@ -364,7 +387,9 @@ export class Connection {
     this.#last = true
     const receiver = this.#receiver
     this.#receiver = undefined
-    this.#answer(Answer.refuse(reason, message))
+    // An answer that has begun is its receiver's to end.
+    if (this.#streaming === undefined) this.#answer(Answer.refuse(reason, message))
+    else this.#release()
     receiver?.cutShort()
     return false
   }
@@ -383,10 +408,11 @@ export class Connection {
     const state = this.#state
     if (state === "lingering" || state === "gone") return
     const head = this.#head
-    if (state === "body") this.#passOver(head?.framing ?? 0)
+    const { body } = answer
+    const both = typeof body !== "string" && this.#receiver?.piece !== undefined
+    if (state === "body" && !both) this.#passOver(head?.framing ?? 0)
     if (this.#owner.stopping() || (this.#inputEnded && this.#ahead.length === 0)) this.#last = true
     const toHead = head?.method === "HEAD" && state !== "idle" && state !== "head"
-    const { body } = answer
     if (typeof body !== "string" && head?.old === true) this.#last = true
     const said = this.#last ? "close" : head?.old === true ? "keep-alive" : undefined
     if (typeof body !== "string") return this.#stream(answer, body, said, toHead, head?.old !== true)
@@ -394,7 +420,7 @@ export class Connection {
     this.#answered()
   }
 
-  /** An answer that goes on: the connection is its own until it ends. */
+  /** An answer that goes on, also while its request's body still comes: the connection is its own until both end. */
   #stream(
     answer: Answer.Answer,
     body: Answer.AnswerStream,
@@ -404,7 +430,6 @@ export class Connection {
   ): void {
     this.#write(streamHead(answer, said, chunked))
     if (toHead) return this.#answered()
-    this.#state = "answering"
     let open = true
     const over = () => {
       if (!open) return
@@ -430,6 +455,7 @@ export class Connection {
       end: () => {
         if (!open) return
         over()
+        if (this.#state === "body") this.#passOver(this.#head?.framing ?? 0)
         if (chunked) this.#write(lastChunk)
         this.#answered()
       }

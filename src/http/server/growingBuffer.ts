@@ -23,6 +23,11 @@ export class GrowingBuffer {
     return this.#bytes.subarray(0, this.#length)
   }
 
+  /** Forgets the bytes, and keeps their room. */
+  clear(): void {
+    this.#length = 0
+  }
+
   /** @param expected how long the whole will be, if that is known; believed only as far as it is filled, bytes */
   append(piece: Uint8Array, expected = 0): void {
     const length = this.#length + piece.length

@@ -24,6 +24,7 @@ export class Head implements RequestHead {
   readonly expectsContinue: boolean
   /** Whether the connection may be used again. */
   readonly keepAlive: boolean
+  readonly clientNames: ReadonlyArray<string> | undefined
   /** HTTP/1.0: it knows neither chunks nor connections that stay without a word. */
   readonly old: boolean
 
@@ -33,7 +34,7 @@ export class Head implements RequestHead {
     names: ReadonlyArray<string>,
     values: ReadonlyArray<string>,
     framing: Framing,
-    persistence: Pick<Head, "expectsContinue" | "keepAlive" | "old">
+    rest: Pick<Head, "clientNames" | "expectsContinue" | "keepAlive" | "old">
   ) {
     this.method = method
     const query = target.indexOf("?")
@@ -42,9 +43,10 @@ export class Head implements RequestHead {
     this.#names = names
     this.#values = values
     this.framing = framing
-    this.expectsContinue = persistence.expectsContinue
-    this.keepAlive = persistence.keepAlive
-    this.old = persistence.old
+    this.expectsContinue = rest.expectsContinue
+    this.keepAlive = rest.keepAlive
+    this.old = rest.old
+    this.clientNames = rest.clientNames
   }
 
   header(name: string): string | null {
@@ -107,8 +109,11 @@ const framingOf = (length: string | null, coding: string | null, minor: string):
   return digits.test(length) ? Number(length) : bad(`Content-Length ${JSON.stringify(length)}: expected a number`)
 }
 
-/** @param text the request line and the header lines with their line ends, each character one byte */
-export const parse = (text: string): Head | Fault => {
+/**
+ * @param text the request line and the header lines with their line ends, each character one byte
+ * @param clientNames those of the connection's client, where it has shown a certificate
+ */
+export const parse = (text: string, clientNames?: ReadonlyArray<string>): Head | Fault => {
   const line = requestLine.exec(text)
   if (line === null) return bad("the request line is not METHOD TARGET HTTP/1.1")
   const [whole, method = "", target = "", major, minor = ""] = line
@@ -154,6 +159,7 @@ export const parse = (text: string): Head | Fault => {
   return new Head(method, path, names, values, framing, {
     expectsContinue: expect !== null && !old,
     keepAlive,
-    old
+    old,
+    clientNames
   })
 }

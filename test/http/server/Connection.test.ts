@@ -2,7 +2,8 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import fc from "fast-check"
 import type { AnswerStream, Sink } from "../../../src/http/Answer.ts"
-import { limits, type Options, replies, Serving, text } from "./wire.ts"
+import { HttpServer } from "../../../src/http/server/HttpServer.ts"
+import { limits, type Options, replies, Serving, text, Wire } from "./wire.ts"
 
 const post = (body: string, more = "") =>
   `POST /a?q=1 HTTP/1.1\r\nHost: h\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
@@ -529,6 +530,114 @@ describe("an answer that goes on", () => {
     assert.equal(wire.over, true)
     if (connection !== undefined) serving.server.closed(connection)
     assert.equal(serving.server.connections, 0)
+  })
+})
+
+describe("a body that is read as it comes", () => {
+  /** A receiver of pieces, answered by a stream. */
+  const duplex = (room: () => Promise<void> | undefined = () => undefined) => {
+    const seen: Array<string> = []
+    const held: { sink?: Sink; stops: number } = { stops: 0 }
+    const body: AnswerStream = {
+      start: sink => {
+        held.sink = sink
+        return () => {
+          held.stops++
+        }
+      }
+    }
+    let begun = false
+    const server = new HttpServer(
+      (_, respond) => {
+        const end = (how: string) => () => {
+          seen.push(how)
+          held.sink?.end()
+        }
+        return {
+          maxBodyBytes: 10,
+          piece: bytes => {
+            seen.push(Buffer.from(bytes).toString("latin1"))
+            if (!begun) respond({ status: 200, headers: {}, body })
+            begun = true
+            return room()
+          },
+          take: bytes => end(`end ${bytes.length}`)(),
+          tooLarge: () => assert.fail("its length is not counted"),
+          cutShort: end("cut short")
+        }
+      },
+      { ...limits, maxBufferedBytes: 1_000_000 }
+    )
+    const wire = new Wire()
+    const connection = server.accept(wire) ?? assert.fail()
+    const send = (sent: string) => connection.received(Buffer.from(sent, "latin1"))
+    return { connection, held, seen, send, server, wire }
+  }
+
+  it("may be answered meanwhile, and be longer than a whole one", () => {
+    const { held, seen, send, wire } = duplex()
+    send(chunked("5\r\nhello\r\n", "3\r\nyou"))
+    assert.deepEqual(seen, ["helloyou"])
+    assert.match(wire.written, /chunked\r\n\r\n$/)
+    held.sink?.write("a")
+    send("\r\n14\r\n12345678901234567890\r\n0\r\n\r\n")
+    assert.deepEqual(seen, ["helloyou", "12345678901234567890", "end 0"])
+    assert.match(wire.written, /1\r\na\r\n0\r\n\r\n$/)
+    assert.equal(wire.over, false)
+    assert.equal(held.stops, 1)
+    send(get("/next"))
+    assert.equal(seen.at(-1), "end 0")
+  })
+
+  it("waits while its reader is busy, its end too", async () => {
+    let free = () => {}
+    const { seen, send, wire } = duplex(
+      () =>
+        new Promise(resolve => {
+          free = resolve
+        })
+    )
+    send(chunked("1\r\na\r\n"))
+    for (let i = 0; i < 100; i++) send(`3e8\r\n${"b".repeat(1000)}\r\n`)
+    assert.deepEqual(seen, ["a"])
+    assert.equal(wire.paused, true)
+    free()
+    await new Promise(setImmediate)
+    assert.equal(seen[1]?.length, 100_000)
+    assert.equal(wire.paused, false)
+    send("1\r\nc\r\n0\r\n\r\n")
+    free()
+    await new Promise(setImmediate)
+    assert.equal(seen[2], "c")
+    assert.equal(seen.length, 3)
+    free()
+    await new Promise(setImmediate)
+    assert.equal(seen[3], "end 0")
+  })
+
+  it("that is malformed, or ends early, is its receiver's to report in the answer that has begun", () => {
+    for (const end of ["malformed", "ended", "closed"]) {
+      const { connection, held, seen, send, server, wire } = duplex()
+      send(chunked("1\r\na\r\n"))
+      if (end === "malformed") send("nonsense\r\n")
+      else if (end === "ended") connection.ended()
+      else server.closed(connection)
+      assert.deepEqual(seen, ["a", "cut short"])
+      assert.equal(held.stops, 1)
+      assert.equal(wire.written.match(/HTTP\/1\.1/g)?.length, 1)
+      if (end === "closed") continue
+      assert.match(wire.written, /0\r\n\r\n$/)
+      assert.equal(wire.over, true)
+    }
+  })
+
+  it("behind an answer that has ended is thrown away with the connection", () => {
+    const { held, seen, send, wire } = duplex()
+    send(chunked("1\r\na\r\n"))
+    held.sink?.end()
+    assert.equal(wire.over, true)
+    send(`1\r\nb\r\n${get("/smuggled")}`)
+    assert.deepEqual(seen, ["a"])
   })
 })
 
