@@ -52,14 +52,16 @@ export const find = ({
     if (Option.isSome(url) && files.length > 0) return yield* usage("give --url or --config, not both")
     const http = files.length === 0 ? undefined : (yield* AppConfig.load(files, process.env)).http
     if (http?.port === 0) return yield* usage("http.port is 0, any free one: say where the service is by --url")
+    const scheme = http?.tls === undefined ? "http" : "https"
     const address =
-      http === undefined ? Option.getOrElse(url, () => defaultUrl) : `http://${reachable(http.host)}:${http.port}`
+      http === undefined ? Option.getOrElse(url, () => defaultUrl) : `${scheme}://${reachable(http.host)}:${http.port}`
     const parsed = URL.canParse(address) ? new URL(address) : undefined
     if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
       return yield* usage(`--url: expected an address such as ${defaultUrl}, got ${address}`)
     }
     const shown = process.env.SPILLWAY_TOKEN
-    const configured = http?.token === undefined ? undefined : Redacted.value(http.token)
+    const secret = http?.token ?? http?.tokens.find(({ operator }) => operator)?.secret
+    const configured = secret === undefined ? undefined : Redacted.value(secret)
     const token = Option.isSome(tokenFile)
       ? yield* readToken(tokenFile.value)
       : shown === undefined || shown === ""
