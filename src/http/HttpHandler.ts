@@ -101,12 +101,15 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
     }
   }
 
+  /** Most requests ask for what the one before asked for. */
+  let last: { readonly path: string; readonly call: Call } = { path: "", call: nothing }
+
   const callAt = (path: string): Call => {
-    for (const route of routes) {
-      const call = route(path)
-      if (call !== undefined) return call
-    }
-    return nothing
+    if (path === last.path) return last.call
+    let call: Call | undefined
+    for (const route of routes) call ??= route(path)
+    last = { path, call: call ?? nothing }
+    return last.call
   }
 
   /** Why the caller may not have it; undefined: it may. */

@@ -60,8 +60,8 @@ const headText = ({ headers, status }: Answer, said: Said): string => {
 export const answerText = (answer: Answer, body: string, said: Said, withBody: boolean): string | Uint8Array => {
   const plain = ascii.test(body)
   const length = plain ? body.length : Buffer.byteLength(body)
-  // With 304 it would have to be that of what is not sent (RFC 9110, section 8.6).
-  const measured = answer.status === 304 ? "" : `content-length: ${length}\r\n`
+  // With 204 there is none, and with 304 it would be that of what is not sent (RFC 9110, section 8.6).
+  const measured = answer.status === 204 || answer.status === 304 ? "" : `content-length: ${length}\r\n`
   const head = `${headText(answer, said)}${measured}\r\n`
   if (!withBody) return head
   return plain ? head + body : Buffer.concat([Buffer.from(head, "latin1"), Buffer.from(body)])
