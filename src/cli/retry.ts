@@ -8,7 +8,7 @@ import * as AppConfig from "../AppConfig.ts"
 import * as Exit from "./exit.ts"
 import * as Options from "./options.ts"
 import { withoutSpool } from "./parts.ts"
-import { run } from "./serve.ts"
+import { run } from "./runService.ts"
 
 const description = `Only bring back what lies in the fallback queues, on a host of its own.
 
