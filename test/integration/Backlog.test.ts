@@ -51,7 +51,7 @@ describe("a limited backlog on a real queue", () => {
           assert.deepEqual(statuses, [202, 202, 202, 202, 429, 429])
           assert.equal(parked(), 4)
           const refused = await post("late")
-          assert.equal(refused.retryAfter, "1")
+          assert.equal(refused.retryAfter, "5")
           const body = JSON.stringify(refused.body)
           assert.match(body, /^\{"id":"late","outcome":"failed","reason":"Overloaded","message":"Kafka did not take it/)
           assert.match(body, /stream\.producer\.events\.retry\.backlog\.max_messages is 4/)
