@@ -84,7 +84,9 @@ export const judge = (evidence: Evidence): Health => {
       const nowhere = queues.every(({ backlog, fault }) => backlog?.state === "refusing" || (fault !== "" && !spools))
       add(
         nowhere ? "refusing" : "degraded",
-        `Kafka connection ${name}: circuit breaker ${breaker.state}: ${breaker.reason}`
+        breaker.state === "half-open"
+          ? `Kafka connection ${name}: circuit breaker half-open: Kafka answers again, and the next record decides (${breaker.reason})`
+          : `Kafka connection ${name}: circuit breaker open: ${breaker.reason}`
       )
       for (const fault of claimFaults) add("degraded", `records too large for a queue message: ${fault}`)
       if (!nowhere && unprotected.length > 0) add("degraded", `no fallback queue for ${unprotected.join(", ")}`)

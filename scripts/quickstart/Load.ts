@@ -29,13 +29,18 @@ export class Load {
   firstDivertedAt: number | undefined
   readonly #url: string
   readonly #rate: number
+  readonly #authorization: Readonly<Record<string, string>>
   readonly #open = new OpenWork()
   #timer: ReturnType<typeof setInterval> | undefined
 
-  /** @param rate records per second */
-  constructor(base: string, rate: number) {
+  /**
+   * @param rate records per second
+   * @param token shown to the service, which has it from its configuration
+   */
+  constructor(base: string, rate: number, token?: string) {
     this.#url = `${base}/v1/topics/${topic}/records`
     this.#rate = rate
+    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
   }
 
   /** Records answered as durable. */
@@ -101,7 +106,10 @@ export class Load {
   async #send(events: ReadonlyArray<AdEvent>, request: PublishRequest) {
     const from = this.phase
     const at = performance.now()
-    const results = await publishOverHttp(this.#url, events.length, request)
+    const results = await publishOverHttp(this.#url, events.length, {
+      ...request,
+      headers: { ...request.headers, ...this.#authorization }
+    })
     const now = performance.now()
     // A request that saw any of an outage belongs to it.
     const phase = from === "during" || this.phase === "during" ? "during" : from

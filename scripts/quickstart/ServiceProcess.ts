@@ -17,6 +17,8 @@ const fromSource: ReadonlyArray<string> = [process.execPath, join(root, "src/mai
 export interface Options {
   /** What runs the service: by default its sources, on the runtime of this process. */
   readonly command?: ReadonlyArray<string>
+  /** The token of its configuration, to ask for its status. */
+  readonly token?: string
   /** Told each line it writes, from the first. */
   readonly onLine?: (line: string) => void
 }
@@ -47,13 +49,15 @@ const within = async <A>(work: Promise<A>, ms: number, late: () => A): Promise<A
 export class ServiceProcess {
   readonly #child: ChildProcess
   readonly #base: string
+  readonly #headers: Readonly<Record<string, string>>
   readonly #lines: Array<string> = []
   readonly #listeners = new Set<(line: string) => void>()
   readonly #ended: Promise<Ended>
   #running = true
 
-  private constructor(configFile: string, base: string, { command = fromSource, onLine }: Options) {
+  private constructor(configFile: string, base: string, { command = fromSource, onLine, token }: Options) {
     this.#base = base
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
     if (onLine !== undefined) this.onLine(onLine)
     const [file = "", ...first] = command
     // Its own process group: a Ctrl-C in the terminal is for whoever started this to handle.
@@ -115,7 +119,8 @@ export class ServiceProcess {
   /** `GET /v1/status`; `undefined` when it does not answer within a second. */
   async status(): Promise<Status | undefined> {
     try {
-      const response = await fetch(`${this.#base}/v1/status`, { signal: AbortSignal.timeout(1000) })
+      const signal = AbortSignal.timeout(1000)
+      const response = await fetch(`${this.#base}/v1/status`, { headers: this.#headers, signal })
       if (!response.ok) return undefined
       const status: Status = await response.json()
       return status

@@ -1,6 +1,7 @@
 /**
  * Everything the quickstart starts, and its end.
  */
+import { randomBytes } from "node:crypto"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 // For its patch of kafkajs, which otherwise warns of negative timeouts.
@@ -20,6 +21,8 @@ export class Site {
   /** Base URL of the service, the same over restarts. */
   readonly base: string
   readonly configFile: string
+  /** For whoever operates the service; made anew each time. */
+  readonly token = randomBytes(9).toString("base64url")
   readonly #port: number
   readonly #directory: string
   #kafka: Kafka.KafkaCluster | undefined
@@ -64,9 +67,9 @@ export class Site {
   }
 
   async startService(): Promise<void> {
-    const places = { kafka: this.kafka.bootstrap, sqs: this.sqs.endpoint, port: this.#port }
+    const places = { kafka: this.kafka.bootstrap, sqs: this.sqs.endpoint, port: this.#port, token: this.token }
     writeFileSync(this.configFile, configuration(places))
-    this.#service = await ServiceProcess.start(this.configFile, this.base)
+    this.#service = await ServiceProcess.start(this.configFile, this.base, { token: this.token })
   }
 
   /** Ends everything. What is still starting is ended by the guard when this process ends. */

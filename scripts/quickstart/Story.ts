@@ -38,7 +38,7 @@ export class Story {
   constructor(screen: Screen, site: Site) {
     this.#screen = screen
     this.#site = site
-    this.#load = new Load(site.base, rate)
+    this.#load = new Load(site.base, rate, site.token)
   }
 
   async tell(): Promise<Told> {

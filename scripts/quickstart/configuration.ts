@@ -13,6 +13,7 @@ export const configuration = (places: {
   readonly kafka: ReadonlyArray<string>
   readonly sqs: string
   readonly port: number
+  readonly token: string
 }): string => `stream:
   output:
     ads:
@@ -47,6 +48,6 @@ cloud:
         default: { region: us-east-1, endpoint: "${places.sqs}", access_key_id: local, secret_access_key: local }
 
 breaker: { open_min: 500ms, open_max: 2s }
-http: { port: ${places.port} }
+http: { port: ${places.port}, token: ${places.token} }   # without a token nobody may redrive or force a breaker
 shutdown: { budget: 10s }
 `

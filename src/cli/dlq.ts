@@ -168,7 +168,9 @@ const redrivenText = (done: Readonly<Redriven>, queue: string, would: boolean): 
   if (withheld > 0) parts.push(`${withheld} messages stay: what they point to cannot be had now`)
   if (splitKeys > 0) parts.push(`${splitKeys} keys have more records than a message holds: their order is not kept`)
   parts.push(looked(complete, seen))
-  return parts.join("; ")
+  const text = parts.join("; ")
+  if (would || records === 0) return text
+  return `${text}\nThe running service replays them; what Kafka refuses again is back here: spillway dlq ls.`
 }
 
 const redrive = Command.make(

@@ -72,7 +72,7 @@ export class StatusLog {
     now: number,
     add: (level: Level, event: string, message: string, fields: Readonly<Record<string, unknown>>) => void
   ): void {
-    if (this.#changed(`paused ${connection} ${queue}`, paused, false)) {
+    if (replay.runners > 0 && this.#changed(`paused ${connection} ${queue}`, paused, false)) {
       const why = paused ? `paused: circuit breaker of ${connection} open` : "goes on"
       add("info", "replay", `replay from ${queue} ${why}`, { queue, connection, paused })
     }

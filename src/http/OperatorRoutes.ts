@@ -82,7 +82,7 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
     if (head.method !== "POST") return Answer.wrongMethod(head.method, "POST")
     if (!options.mayOperate(head)) {
       const message =
-        "set http.token and show it: without one, any web page open on this host could ask for this as well"
+        "the service has no token, so that any web page open on this host could ask for this as well: set http.token (or SPILLWAY_HTTP__TOKEN), restart it, and show the token"
       return Answer.refuse("NotAuthorized", message)
     }
     if (connection === null) return invalid("the connection's name in the path is badly escaped")

@@ -36,7 +36,8 @@ describe("POST /v1/breakers/{connection}", () => {
       assert.deepEqual(body, {
         outcome: "rejected",
         reason: "NotAuthorized",
-        message: "set http.token and show it: without one, any web page open on this host could ask for this as well"
+        message:
+          "the service has no token, so that any web page open on this host could ask for this as well: set http.token (or SPILLWAY_HTTP__TOKEN), restart it, and show the token"
       })
       assert.equal(spillway.status().connections[0]?.breaker.forced, undefined)
     }))
