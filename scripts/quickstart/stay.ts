@@ -47,7 +47,7 @@ export const stay = async (screen: Screen, site: Site): Promise<never> => {
       kill(site)
     )
     say("the dead letter, and why it is one", cli("dlq peek"))
-    const tool = `java -cp '${await jarDirectory("kafka")}/*' kafka.admin.ConfigCommand --bootstrap-server ${site.broker.address}`
+    const tool = `java -Dorg.slf4j.simpleLogger.defaultLogLevel=off -cp '${await jarDirectory("kafka")}/*' kafka.admin.ConfigCommand --bootstrap-server ${site.broker.address}`
     const limit = `--alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=1048588`
     say("raise the topic's limit, and send the dead letter on its way again", `${tool} ${limit}`)
     screen.line(`   ${cli("dlq redrive")}`)
