@@ -166,6 +166,23 @@ describe("GET /v1/dead-letters", () => {
   })
 })
 
+describe("without a configured token", () => {
+  it("a name that a page's owner made to point here shows nothing, a loopback address does", async () => {
+    const { asked, service } = make()
+    const ask = handlerOf({ orders: service }, "")
+    for (const path of ["/v1/dead-letters", "/v1/dead-letters/peek"]) {
+      for (const host of ["evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example:80"]) {
+        assert.equal((await ask(path, { headers: { host } })).status, 403, host)
+      }
+      assert.deepEqual(asked, [])
+      for (const host of ["127.0.0.1:8080", "localhost", "[::1]:8080"]) {
+        assert.equal((await ask(path, { headers: { host } })).status, 200, host)
+      }
+      asked.length = 0
+    }
+  })
+})
+
 describe("GET /v1/dead-letters/peek", () => {
   it("shows records decoded, as many as were asked for", async () => {
     const { asked, service } = make()
