@@ -8,6 +8,7 @@ import type { FallbackQueueError } from "../FallbackQueue.ts"
 import * as Answer from "./Answer.ts"
 import { Exchange, type Receiver, type Respond } from "./Exchange.ts"
 import * as LetterQuery from "./LetterQuery.ts"
+import { forLoopback } from "./OtherSites.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import { Timeouts } from "./Timeouts.ts"
 
@@ -154,6 +155,10 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
     // SQS counts each look at a message, so a page of another site must not cause any.
     if (!["same-origin", "none", null].includes(head.header("sec-fetch-site"))) {
       return Answer.refuse("NotAuthorized", "not for pages of other sites")
+    }
+    // Nor of one whose name was made to point here: its browser takes it for this site.
+    if (!mayOperate(head) && !forLoopback(head)) {
+      return Answer.refuse("NotAuthorized", "without http.token this is there for a loopback address only")
     }
     const query = LetterQuery.ofQuery(head.query)
     if (typeof query === "string") return Answer.refuse("BadRequest", query)
