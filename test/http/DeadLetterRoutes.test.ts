@@ -166,6 +166,19 @@ describe("GET /v1/dead-letters", () => {
   })
 })
 
+describe("a key that is no base64", () => {
+  it("is refused: what could be read of it is another key", async () => {
+    const { asked, service } = make()
+    const ask = handlerOf({ orders: service })
+    for (const keyBase64 of ["%%%", "a2V5!", "a"]) {
+      const { body, status } = await ask("/v1/dead-letters/redrive", { body: JSON.stringify({ keyBase64 }) })
+      assert.equal(status, 400, keyBase64)
+      assert.equal(Object(body).message, "keyBase64: not base64")
+    }
+    assert.deepEqual(asked, [])
+  })
+})
+
 describe("without a configured token", () => {
   it("a name that a page's owner made to point here shows nothing, a loopback address does", async () => {
     const { asked, service } = make()
