@@ -177,6 +177,24 @@ describe("DeadLetters.peek", () => {
     ))
 })
 
+describe("DeadLetters.peek at large records", () => {
+  it("holds no more of them than fits into memory, and says that there is more", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { letters, put } = setUp({ maxBytes: 2048 })
+        for (let i = 0; i < 6; i++) {
+          // Only its end does not compress.
+          const value = new Uint8Array(24 * 1024 * 1024)
+          value.set(noise(4096, i), value.length - 4096)
+          yield* put(envelopeOf([{ value }]), "MESSAGE_TOO_LARGE")
+        }
+        const { complete, items } = yield* ended(letters.peek({ filter, maxRecords: 100 }))
+        assert.equal(items.length, 3)
+        assert.equal(complete, false)
+      })
+    ))
+})
+
 describe("DeadLetters.redrive", () => {
   it("brings those that are meant back with their history, and leaves the others", () =>
     onTestClock(
