@@ -177,6 +177,26 @@ describe("DeadLetters.peek", () => {
     ))
 })
 
+describe("DeadLetters, when the queue goes away in the middle", () => {
+  it("does not ask it for each of the messages that cannot be handed back", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { letters, put, queue } = setUp()
+        const messages = 1000
+        for (let i = 0; i < messages; i++) yield* put(envelopeOf([{ value: `${i}` }]), "MAX_ATTEMPTS")
+        let seen = 0
+        const onProgress = (now: number) => {
+          seen = now
+          if (seen >= messages) queue.setDown("Unavailable")
+        }
+        yield* ended(Effect.ignore(letters.list({ filter, onProgress })))
+        assert.equal(seen, messages)
+        const { changeVisibility: asked } = queue.calls
+        assert.ok(asked > 0 && asked < messages, `asked ${asked} times`)
+      })
+    ))
+})
+
 describe("DeadLetters.peek at large records", () => {
   it("holds no more of them than fits into memory, and says that there is more", () =>
     onTestClock(
