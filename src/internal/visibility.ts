@@ -33,13 +33,25 @@ export const hold = (queue: Queue, messages: () => Iterable<Handle>, seconds: nu
     )
   )
 
-/** Gives messages up: they are seen again at once. Asked again where that may help: somebody waits for them. */
+/**
+ * Gives messages up: they are seen again at once. Asked again where that may help: somebody waits for them. Where it does not,
+ * the queue is away, and thousands of others would only keep whoever waits for the end of this.
+ */
 export const handAllBack = (queue: Queue, messages: Iterable<Handle>): Effect.Effect<void> =>
-  Effect.forEach(
-    Array.from(messages),
-    ({ receiptHandle }) =>
-      Effect.ignore(
-        Effect.retry(queue.changeVisibility(receiptHandle, 0), { times: 3, while: error => error.retryable })
-      ),
-    { concurrency, discard: true }
-  )
+  Effect.suspend(() => {
+    let away = false
+    return Effect.forEach(
+      Array.from(messages),
+      ({ receiptHandle }) =>
+        Effect.suspend(() => {
+          if (away) return Effect.void
+          const back = queue.changeVisibility(receiptHandle, 0)
+          return Effect.catchAll(Effect.retry(back, { times: 3, while: error => !away && error.retryable }), error =>
+            Effect.sync(() => {
+              away ||= error.retryable
+            })
+          )
+        }),
+      { concurrency, discard: true }
+    )
+  })
