@@ -586,7 +586,7 @@ describe("a body that is read as it comes", () => {
     assert.equal(wire.over, false)
     assert.equal(held.stops, 1)
     send(get("/next"))
-    assert.equal(seen.at(-1), "end 0")
+    assert.equal(seen.filter(one => one === "end 0").length, 2)
   })
 
   it("waits while its reader is busy, its end too", async () => {
