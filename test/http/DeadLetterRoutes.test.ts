@@ -166,6 +166,26 @@ describe("GET /v1/dead-letters", () => {
   })
 })
 
+describe("a fault of the service itself", () => {
+  it("is answered", async () => {
+    const { service } = make({
+      list: () => Effect.die("boom"),
+      peek: () => Effect.die("boom"),
+      redrive: () => Effect.die("boom")
+    })
+    const ask = handlerOf({ orders: service })
+    for (const [path, init] of [
+      ["", {}],
+      ["/peek", {}],
+      ["/redrive", { body: "{}" }]
+    ] as const) {
+      const late = new Promise<undefined>(resolve => setTimeout(resolve, 1000))
+      const answer = await Promise.race([ask(`/v1/dead-letters${path}`, init), late])
+      assert.equal(answer?.status, 500, path)
+    }
+  })
+})
+
 describe("a key that is no base64", () => {
   it("is refused: what could be read of it is another key", async () => {
     const { asked, service } = make()
