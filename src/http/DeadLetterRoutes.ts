@@ -65,6 +65,7 @@ const listed = (producer: string, summary: DeadLetters.Summary): Listed => ({
 
 const noStore = { "cache-control": "no-store" }
 const done = (body: unknown) => Answer.json(200, JSON.stringify(body), noStore)
+const broken = () => Answer.refuse("Internal", "the request could not be handled")
 const unavailable = ({ message, reason }: Pick<FallbackQueueError, "message" | "reason">) =>
   Answer.refuse("FallbackUnavailable", `${reason}: ${message}`)
 
@@ -86,7 +87,7 @@ class Redrive extends Exchange {
       Effect.match(service.redrive(query), {
         onSuccess: redriven => this.answer(done(redriven)),
         onFailure: error => this.answer(unavailable(error))
-      })
+      }).pipe(Effect.catchAllDefect(() => Effect.sync(() => this.answer(broken()))))
     )
   }
 
@@ -119,7 +120,9 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
                   : Answer.refuse("Timeout", "the queue takes too long to look through")
               ),
             onFailure: error => respond(unavailable(error))
-          })
+          }),
+          // Nothing else would answer it.
+          Effect.catchAllDefect(() => Effect.sync(() => respond(broken())))
         )
       )
       return undefined
