@@ -95,7 +95,7 @@ export interface Service {
     readonly maxMessages?: number | undefined
     readonly onProgress?: ((seen: number) => void) | undefined
   }) => Effect.Effect<Summary, FallbackQueueError>
-  /** Some of what lies there, decoded; in no order. */
+  /** Some of what lies there, decoded; in no order. Fewer than asked for when they are large: 64 MiB of records are enough. */
   readonly peek: (options: {
     readonly filter: Filter
     /** 10 by default. */
@@ -131,6 +131,16 @@ export interface Options {
 const mostHeld = 100_000
 const defaultMessages = 10_000
 const defaultRecords = 10
+/** Records of a peek are in memory at the same time: once there are so many bytes of them, no further one is added. */
+const mostPeekedBytes = 64 * 1024 * 1024
+
+const bytesOf = (item: DeadRecord | UnreadableLetter): number =>
+  item._tag === "Unreadable"
+    ? 0
+    : item.headers.reduce(
+        (sum, [name, value]) => sum + name.length + (value?.length ?? 0),
+        (item.key?.length ?? 0) + (item.value?.length ?? 0)
+      )
 
 export const make = (options: Options): Service => {
   const { claims, idHeader, queue, target, visibilitySeconds } = options
@@ -237,14 +247,19 @@ export const make = (options: Options): Service => {
       looking(mostHeld, looked =>
         Effect.gen(function* () {
           const items: Array<DeadRecord | UnreadableLetter> = []
-          const room = () => maxRecords - items.length
+          let bytes = 0
+          const room = () => (bytes < mostPeekedBytes ? maxRecords - items.length : 0)
           const visit = (found: Letter) =>
             Effect.gen(function* () {
               if (room() <= 0) return
               const letter = yield* opened(found, true)
               const positions = meant(letter, filter)
               if (positions === undefined && !matchesWhole(filter, letter)) return
-              items.push(...itemsOf(letter, positions, idHeader).slice(0, room()))
+              for (const item of itemsOf(letter, positions, idHeader)) {
+                if (room() <= 0) return
+                items.push(item)
+                bytes += bytesOf(item)
+              }
             })
           yield* each(looked, filter, visit, () => room() > 0)
           return { items, seen: looked.seen(), complete: looked.complete() }

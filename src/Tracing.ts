@@ -10,7 +10,7 @@ import type { Trace } from "./internal/batchBuilder.ts"
 import { check as checkRecord } from "./internal/recordCheck.ts"
 import * as TraceContext from "./internal/traceContext.ts"
 import type { Outcome } from "./Receipt.ts"
-import type { Headers, ProducerRecord } from "./Record.ts"
+import type { Headers, HeaderValue, ProducerRecord } from "./Record.ts"
 import * as RecordBatch from "./RecordBatch.ts"
 
 export type AttributeValue = string | number | bigint
@@ -107,10 +107,17 @@ export interface Options {
 
 const route = "/v1/topics/{topic}/records"
 
-const stateIn = (headers: Headers | undefined): string => {
-  const value = headers?.find(([name]) => name === TraceContext.stateHeader)?.[1] ?? ""
+/** Longest `tracestate` a span keeps: what everybody has to pass on (Trace Context, section 3.3.1.5). */
+const longestState = 512
+
+/** Left out where it is longer, as the recommendation allows: thousands of spans wait, and a record's header may be huge. */
+const stateOf = (value: HeaderValue | undefined): string => {
+  if (value === undefined || value === null || value.length > longestState) return ""
   return typeof value === "string" ? value : new TextDecoder().decode(value)
 }
+
+const stateIn = (headers: Headers | undefined): string =>
+  stateOf(headers?.find(([name]) => name === TraceContext.stateHeader)?.[1])
 
 /** Attributes by OpenTelemetry's semantic conventions for messaging. */
 const sending = (system: "kafka" | "aws_sqs", operation: string, destination: string) => ({
@@ -203,7 +210,7 @@ export const make = ({ instance, now, record: keep, sampleRatio }: Options): Ser
           keep({
             ...context,
             parentSpanId: given?.spanId,
-            state,
+            state: stateOf(state),
             name: `POST ${route}`,
             kind: "server",
             startMs,

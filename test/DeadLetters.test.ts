@@ -177,6 +177,44 @@ describe("DeadLetters.peek", () => {
     ))
 })
 
+describe("DeadLetters, when the queue goes away in the middle", () => {
+  it("does not ask it for each of the messages that cannot be handed back", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { letters, put, queue } = setUp()
+        const messages = 1000
+        for (let i = 0; i < messages; i++) yield* put(envelopeOf([{ value: `${i}` }]), "MAX_ATTEMPTS")
+        let seen = 0
+        const onProgress = (now: number) => {
+          seen = now
+          if (seen >= messages) queue.setDown("Unavailable")
+        }
+        yield* ended(Effect.ignore(letters.list({ filter, onProgress })))
+        assert.equal(seen, messages)
+        const { changeVisibility: asked } = queue.calls
+        assert.ok(asked > 0 && asked < messages, `asked ${asked} times`)
+      })
+    ))
+})
+
+describe("DeadLetters.peek at large records", () => {
+  it("holds no more of them than fits into memory, and says that there is more", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { letters, put } = setUp({ maxBytes: 2048 })
+        for (let i = 0; i < 6; i++) {
+          // Only its end does not compress.
+          const value = new Uint8Array(24 * 1024 * 1024)
+          value.set(noise(4096, i), value.length - 4096)
+          yield* put(envelopeOf([{ value }]), "MESSAGE_TOO_LARGE")
+        }
+        const { complete, items } = yield* ended(letters.peek({ filter, maxRecords: 100 }))
+        assert.equal(items.length, 3)
+        assert.equal(complete, false)
+      })
+    ))
+})
+
 describe("DeadLetters.redrive", () => {
   it("brings those that are meant back with their history, and leaves the others", () =>
     onTestClock(

@@ -93,6 +93,17 @@ describe("a sampled request", () => {
       assert.equal(header(one, "traceparent"), `00-${trace}-${publish.spanId}-01`)
     }))
 
+  it("has no trace state in its spans that is longer than anybody has to keep: thousands of them wait", () =>
+    told("", async (one, receiver) => {
+      const headers = { traceparent: sampled.traceparent, tracestate: `vendor=${"x".repeat(100_000)}` }
+      const body = JSON.stringify([{ value: "1", headers }])
+      await one.post(body, { "content-type": "application/json" })
+      const publish = await receiver.span("send events")
+      assert.equal(publish.traceId, trace)
+      assert.equal(publish.traceState, "")
+      assert.equal(header(one, "tracestate"), headers.tracestate, "the record's own is its sender's")
+    }))
+
   it("is followed record by record through a batch that others share", () =>
     told("", async (one, receiver) => {
       outage(one)

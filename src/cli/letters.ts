@@ -90,6 +90,11 @@ const enabled = (producer: AppConfig.ProducerConfig): ReadonlyArray<Enabled> => 
 const chosen = (config: AppConfig.AppConfig, { producer, queue }: Selection) => {
   const all = Object.values(config.producers).flatMap(enabled)
   const names = all.map(({ name }) => name).join(", ")
+  const parked = queue === undefined ? undefined : all.find(({ retry }) => sameQueue(retry.queueId, queue))
+  if (parked !== undefined) {
+    const message = `--queue ${queue}: is the fallback queue of producer ${parked.name}: what lies there is on its way to Kafka, and no dead letter`
+    return Effect.fail(usage(message))
+  }
   if (producer !== undefined) {
     const found = all.filter(({ name }) => name === producer)
     if (found.length > 0) return Effect.succeed(found.map(one => ({ producer: one, queue })))

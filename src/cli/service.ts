@@ -59,6 +59,9 @@ export const find = ({
     if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
       return yield* usage(`--url: expected an address such as ${defaultUrl}, got ${address}`)
     }
+    if (parsed.username !== "" || parsed.password !== "") {
+      return yield* usage("--url: no user and no password in it; the token comes from --token-file or SPILLWAY_TOKEN")
+    }
     const shown = process.env.SPILLWAY_TOKEN
     const secret = http?.token ?? http?.tokens.find(({ operator }) => operator)?.secret
     const configured = secret === undefined ? undefined : Redacted.value(secret)
@@ -67,6 +70,11 @@ export const find = ({
       : shown === undefined || shown === ""
         ? configured
         : shown
+    // A runtime that cannot send it would say so with the token in its words.
+    if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+      const message = "--token-file, SPILLWAY_TOKEN: expected printable ASCII without spaces (the value is not shown)"
+      return yield* usage(message)
+    }
     return { url: parsed.href.replace(/\/+$/, ""), token }
   })
 

@@ -8,6 +8,7 @@ import type { FallbackQueueError } from "../FallbackQueue.ts"
 import * as Answer from "./Answer.ts"
 import { Exchange, type Receiver, type Respond } from "./Exchange.ts"
 import * as LetterQuery from "./LetterQuery.ts"
+import { forLoopback } from "./OtherSites.ts"
 import type { RequestHead } from "./RequestHead.ts"
 import { Timeouts } from "./Timeouts.ts"
 
@@ -64,6 +65,7 @@ const listed = (producer: string, summary: DeadLetters.Summary): Listed => ({
 
 const noStore = { "cache-control": "no-store" }
 const done = (body: unknown) => Answer.json(200, JSON.stringify(body), noStore)
+const broken = () => Answer.refuse("Internal", "the request could not be handled")
 const unavailable = ({ message, reason }: Pick<FallbackQueueError, "message" | "reason">) =>
   Answer.refuse("FallbackUnavailable", `${reason}: ${message}`)
 
@@ -85,7 +87,7 @@ class Redrive extends Exchange {
       Effect.match(service.redrive(query), {
         onSuccess: redriven => this.answer(done(redriven)),
         onFailure: error => this.answer(unavailable(error))
-      })
+      }).pipe(Effect.catchAllDefect(() => Effect.sync(() => this.answer(broken()))))
     )
   }
 
@@ -118,7 +120,9 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
                   : Answer.refuse("Timeout", "the queue takes too long to look through")
               ),
             onFailure: error => respond(unavailable(error))
-          })
+          }),
+          // Nothing else would answer it.
+          Effect.catchAllDefect(() => Effect.sync(() => respond(broken())))
         )
       )
       return undefined
@@ -154,6 +158,10 @@ export const make = (options: Options): ((head: RequestHead) => Answer.Answer | 
     // SQS counts each look at a message, so a page of another site must not cause any.
     if (!["same-origin", "none", null].includes(head.header("sec-fetch-site"))) {
       return Answer.refuse("NotAuthorized", "not for pages of other sites")
+    }
+    // Nor of one whose name was made to point here: its browser takes it for this site.
+    if (!mayOperate(head) && !forLoopback(head)) {
+      return Answer.refuse("NotAuthorized", "without http.token this is there for a loopback address only")
     }
     const query = LetterQuery.ofQuery(head.query)
     if (typeof query === "string") return Answer.refuse("BadRequest", query)

@@ -10,6 +10,7 @@ import * as DeadLetterRoutes from "./DeadLetterRoutes.ts"
 import type { Receiver, Respond } from "./Exchange.ts"
 import * as OperatorRoute from "./OperatorRoute.ts"
 import * as OperatorRoutes from "./OperatorRoutes.ts"
+import * as OtherSites from "./OtherSites.ts"
 import * as PagesRoute from "./PagesRoute.ts"
 import * as PublishRoute from "./PublishRoute.ts"
 import * as RequestBody from "./RequestBody.ts"
@@ -71,7 +72,10 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
   const native = Answer.refuser(retryAfter)
   const events = StatusEvents.make({ spillway })
   // What the caller may do has been looked at by then; but where nobody has to show anything, any web page could ask.
-  const mayOperate = () => token !== undefined || tokens.length > 0 || clients.length > 0
+  const closed = token !== undefined || tokens.length > 0 || clients.length > 0
+  const mayOperate = () => closed
+  // In an application it is the application that knows its pages.
+  const ofOtherSite = http.host === undefined ? () => false : OtherSites.make(corsOrigins, !closed)
   const routes: ReadonlyArray<Route> = [
     PublishRoute.make(intake),
     TopicsRoute.make(intake),
@@ -125,6 +129,8 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
     }
     if (access !== undefined && allows?.(access) === false) return refuse("NotAuthorized", denial)
     if (!intake) return undefined
+    if (ofOtherSite(head))
+      return refuse("NotAuthorized", "not for pages of origins that http.cors_origins does not name")
     if (!takes) return refuse("Closed", "this instance only replays: publish to one that takes records")
     return refusing ? refuse("Closed", "shutting down") : undefined
   }

@@ -3,6 +3,7 @@
  */
 import { Buffer } from "node:buffer"
 import type * as DeadLetters from "../DeadLetters.ts"
+import { decodeBase64 } from "./base64.ts"
 
 export interface LetterQuery {
   /** Undefined: the only one there is. */
@@ -55,7 +56,11 @@ const keyOf = (given: Given): Uint8Array | undefined => {
   const key = text(given, "key")
   const base64 = text(given, "keyBase64")
   if (key !== undefined && base64 !== undefined) throw "key and keyBase64: give one of them"
-  if (base64 !== undefined) return Buffer.from(base64, "base64")
+  if (base64 !== undefined) {
+    const bytes = decodeBase64(base64)
+    if (bytes === undefined) throw "keyBase64: not base64"
+    return bytes
+  }
   return key === undefined ? undefined : Buffer.from(key)
 }
 

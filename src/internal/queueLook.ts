@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type { FallbackQueueError, Service as Queue, QueueMessage } from "../FallbackQueue.ts"
 import { maximumBatchEntries } from "./sqsSize.ts"
 import { toTheEnd } from "./toTheEnd.ts"
-import { handAllBack, hold } from "./visibility.ts"
+import { type Handle, handAllBack, hold } from "./visibility.ts"
 
 export interface LookOptions {
   /** How long SQS hides a message if this process does not say otherwise; renewed while the look lasts. */
@@ -50,7 +50,8 @@ export const look = <A, E>(
 ): Effect.Effect<A, E> =>
   Effect.suspend(() => {
     const seen = new Set<string>()
-    const held = new Map<string, QueueMessage>()
+    /** Without their bodies: there may be a hundred thousand. */
+    const held = new Map<string, Handle>()
     let receives = 0
     let width = 1
     let complete = false
@@ -64,7 +65,7 @@ export const look = <A, E>(
     const take = (messages: ReadonlyArray<QueueMessage>) =>
       messages.filter(message => {
         // Also one seen before, whose visibility could not be renewed: only its newest handle is good.
-        held.set(message.messageId, message)
+        held.set(message.messageId, { receiptHandle: message.receiptHandle })
         receives = Math.max(receives, message.receiveCount)
         if (seen.has(message.messageId)) return false
         seen.add(message.messageId)

@@ -11,12 +11,15 @@ const concurrency = 64
 /** How long a message stays away whose replay an outage cut short, seconds. */
 export const outageVisibilitySeconds = 5
 
+/** What of a message its visibility is changed by. */
+export type Handle = Pick<QueueMessage, "receiptHandle">
+
 /** Gives a message up: it is seen again in so many seconds. */
-export const handBack = (queue: Queue, message: QueueMessage, seconds: number): Effect.Effect<void> =>
+export const handBack = (queue: Queue, message: Handle, seconds: number): Effect.Effect<void> =>
   Effect.ignore(queue.changeVisibility(message.receiptHandle, seconds))
 
 /** Keeps messages from being seen, by a new timeout of so many seconds at each half of it. */
-export const hold = (queue: Queue, messages: () => Iterable<QueueMessage>, seconds: number): Effect.Effect<never> =>
+export const hold = (queue: Queue, messages: () => Iterable<Handle>, seconds: number): Effect.Effect<never> =>
   Effect.forever(
     Effect.zipRight(
       Effect.sleep((seconds * 1000) / 2),
@@ -30,13 +33,25 @@ export const hold = (queue: Queue, messages: () => Iterable<QueueMessage>, secon
     )
   )
 
-/** Gives messages up: they are seen again at once. Asked again where that may help: somebody waits for them. */
-export const handAllBack = (queue: Queue, messages: Iterable<QueueMessage>): Effect.Effect<void> =>
-  Effect.forEach(
-    Array.from(messages),
-    ({ receiptHandle }) =>
-      Effect.ignore(
-        Effect.retry(queue.changeVisibility(receiptHandle, 0), { times: 3, while: error => error.retryable })
-      ),
-    { concurrency, discard: true }
-  )
+/**
+ * Gives messages up: they are seen again at once. Asked again where that may help: somebody waits for them. Where it does not,
+ * the queue is away, and thousands of others would only keep whoever waits for the end of this.
+ */
+export const handAllBack = (queue: Queue, messages: Iterable<Handle>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let away = false
+    return Effect.forEach(
+      Array.from(messages),
+      ({ receiptHandle }) =>
+        Effect.suspend(() => {
+          if (away) return Effect.void
+          const back = queue.changeVisibility(receiptHandle, 0)
+          return Effect.catchAll(Effect.retry(back, { times: 3, while: error => !away && error.retryable }), error =>
+            Effect.sync(() => {
+              away ||= error.retryable
+            })
+          )
+        }),
+      { concurrency, discard: true }
+    )
+  })

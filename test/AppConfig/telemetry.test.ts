@@ -71,6 +71,9 @@ describe("telemetry.otlp", () => {
     assert.ok(wrong.some(line => /otlp\.headers: OTEL_EXPORTER_OTLP_HEADERS: expected key=value pairs/.test(line)))
     assert.ok(wrong.some(line => /resource_attributes: OTEL_RESOURCE_ATTRIBUTES: expected key=value pairs/.test(line)))
     assert.ok(!wrong.join("\n").includes("s3cret"))
+    const [credentials = ""] = faults("", { OTEL_EXPORTER_OTLP_ENDPOINT: "https://user:s3cret@collector" })
+    assert.match(credentials, /address without credentials/)
+    assert.doesNotMatch(credentials, /s3cret/)
   })
 
   test("does not show its headers", () => {

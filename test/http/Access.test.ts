@@ -198,3 +198,37 @@ describe("pages of other origins", () => {
       assert.equal((await ask("/healthz", { headers: { origin } })).headers.get("access-control-allow-origin"), null)
     }))
 })
+
+describe("pages of other sites", () => {
+  const here = "127.0.0.1:8080"
+  /** What a browser sends for a form or a `fetch` in mode `no-cors`, where no preflight is asked for. */
+  const simple = (headers: Readonly<Record<string, string>>) => ({
+    method: "POST",
+    body: "1",
+    headers: { "content-type": "text/plain", host: here, ...headers }
+  })
+
+  it("cannot publish to a service that asks for no token", () =>
+    serving({ http: { host: "127.0.0.1", corsOrigins: ["https://good.example"] } }, async ({ ask, kafka }) => {
+      const status = async (headers: Readonly<Record<string, string>>) =>
+        (await ask(path("events"), simple(headers))).status
+      assert.equal(await status({ origin: "https://evil.example" }), 403)
+      assert.equal(await status({ origin: "null" }), 403)
+      assert.equal(await status({ origin: "https://evil.example", "sec-fetch-site": "cross-site" }), 403)
+      assert.equal(await status({ origin: "http://127.0.0.1:3000", "sec-fetch-site": "same-site" }), 403)
+      assert.equal(await status({ origin: "http://evil.example:8080", host: "evil.example:8080" }), 403, "rebinding")
+      assert.equal(await status({ origin: "https://evil.example", authorization: "Basic eDp5" }), 403)
+      assert.equal(kafka.stored().length, 0)
+      assert.equal(await status({}), 201)
+      assert.equal(await status({ host: "proxied.example" }), 201)
+      assert.equal(await status({ origin: `http://${here}`, "sec-fetch-site": "same-origin" }), 201)
+      assert.equal(await status({ origin: `http://${here}` }), 201)
+      assert.equal(await status({ origin: "https://good.example", "sec-fetch-site": "cross-site" }), 201)
+    }))
+
+  it("may with a token, which no browser adds by itself", () =>
+    serving({ token: "root", http: { host: "0.0.0.0" } }, async ({ ask }) => {
+      const headers = { origin: "https://any.example", authorization: "Bearer root" }
+      assert.equal((await ask(path("events"), simple(headers))).status, 201)
+    }))
+})

@@ -166,6 +166,56 @@ describe("GET /v1/dead-letters", () => {
   })
 })
 
+describe("a fault of the service itself", () => {
+  it("is answered", async () => {
+    const { service } = make({
+      list: () => Effect.die("boom"),
+      peek: () => Effect.die("boom"),
+      redrive: () => Effect.die("boom")
+    })
+    const ask = handlerOf({ orders: service })
+    for (const [path, init] of [
+      ["", {}],
+      ["/peek", {}],
+      ["/redrive", { body: "{}" }]
+    ] as const) {
+      const late = new Promise<undefined>(resolve => setTimeout(resolve, 1000))
+      const answer = await Promise.race([ask(`/v1/dead-letters${path}`, init), late])
+      assert.equal(answer?.status, 500, path)
+    }
+  })
+})
+
+describe("a key that is no base64", () => {
+  it("is refused: what could be read of it is another key", async () => {
+    const { asked, service } = make()
+    const ask = handlerOf({ orders: service })
+    for (const keyBase64 of ["%%%", "a2V5!", "a"]) {
+      const { body, status } = await ask("/v1/dead-letters/redrive", { body: JSON.stringify({ keyBase64 }) })
+      assert.equal(status, 400, keyBase64)
+      assert.equal(Object(body).message, "keyBase64: not base64")
+    }
+    assert.deepEqual(asked, [])
+  })
+})
+
+describe("without a configured token", () => {
+  it("a name that a page's owner made to point here shows nothing, a loopback address does", async () => {
+    const { asked, service } = make()
+    const ask = handlerOf({ orders: service }, "")
+    for (const path of ["/v1/dead-letters", "/v1/dead-letters/peek"]) {
+      for (const host of ["evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example:80"]) {
+        assert.equal((await ask(path, { headers: { host } })).status, 403, host)
+      }
+      assert.deepEqual(asked, [])
+      for (const host of ["127.0.0.1:8080", "localhost", "[::1]:8080"]) {
+        assert.equal((await ask(path, { headers: { host } })).status, 200, host)
+      }
+      asked.length = 0
+    }
+  })
+})
+
 describe("GET /v1/dead-letters/peek", () => {
   it("shows records decoded, as many as were asked for", async () => {
     const { asked, service } = make()

@@ -51,6 +51,8 @@ class Produce extends Exchange {
   /** Records whose report is not written, in order. */
   readonly #slots: Array<Slot> = []
   #count = 0
+  /** Slots without a report. */
+  #open = 0
   /** There will be no more records. */
   #ended = false
   /** The answer has begun. */
@@ -108,13 +110,12 @@ class Produce extends Exchange {
       return this.#end()
     }
     const text = "the stream made no progress within http.request_timeout"
-    for (const slot of this.#slots) {
-      slot.report ??= {
-        status: 503,
-        text: RestAnswer.errorText(50003, `${text}; the record may still become durable`),
-        after: undefined
-      }
+    const report: Report = {
+      status: 503,
+      text: RestAnswer.errorText(50003, `${text}; the record may still become durable`),
+      after: undefined
     }
+    for (const slot of this.#slots) this.#fill(slot, report)
     this.#fault(new Fault("", text), { status: 408, code: 408 })
     this.#end()
   }
@@ -162,16 +163,24 @@ class Produce extends Exchange {
     const slot: Slot = { report: undefined }
     this.#slots.push(slot)
     this.#count++
+    this.#open++
     if (produced instanceof Fault) {
-      slot.report = reportOf(produced)
+      this.#fill(slot, reportOf(produced))
       return this.#settled()
     }
     offer(RequestTrace.carry(produced.record, this.#trace), (outcome: Outcome) => {
-      slot.report ??= produced.report(outcome)
+      this.#fill(slot, produced.report(outcome))
       // Nothing that comes later would fare better.
       if (outcome._tag === "PublishError" && outcome.reason === "Closed" && this.#inPieces) this.#end()
       this.#settled()
     })
+  }
+
+  /** The first report counts. */
+  #fill(slot: Slot, report: Report): void {
+    if (slot.report !== undefined) return
+    slot.report = report
+    this.#open--
   }
 
   /** A report that no record has, and the end of what is taken in. */
@@ -197,7 +206,7 @@ class Produce extends Exchange {
   #settled(): void {
     if (this.#streaming) return this.#report()
     if (this.#ended) {
-      if (this.#slots.every(({ report }) => report !== undefined)) this.#whole()
+      if (this.#open === 0) this.#whole()
     } else if (this.#inPieces && this.#slots[0]?.report !== undefined) {
       this.#streaming = true
       const body = { start: (sink: Sink) => this.#begin(sink) }

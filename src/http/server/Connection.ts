@@ -125,7 +125,7 @@ export class Connection {
 
   /** What was sent before the client's end has its answers; what is not whole will never be. */
   #inputOver(): void {
-    if (!this.#inputEnded || this.#reading || this.#unsent.length > 0) return
+    if (!this.#inputEnded || this.#reading || this.#busy || this.#unsent.length > 0) return
     if (this.#state === "body") this.#cutShort()
     else if (this.#state === "idle" || this.#state === "head" || this.#state === "skipping") this.#linger()
   }

@@ -27,6 +27,12 @@ const pairsOf = (text: string): ReadonlyArray<readonly [string, string]> | undef
   return pairs
 }
 
+const isAddress = (text: string): boolean => {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false
+  const { password, username } = new URL(text)
+  return username === "" && password === ""
+}
+
 /** Undefined: nothing is exported. What the configuration says wins over the variables. */
 export const telemetryOf = ({ otlp }: Written["telemetry"], around: Surroundings): OtlpConfig | undefined => {
   const { env, report, root } = around
@@ -42,8 +48,9 @@ export const telemetryOf = ({ otlp }: Written["telemetry"], around: Surroundings
   }
   const endpoint = otlp.endpoint ?? (env.OTEL_EXPORTER_OTLP_ENDPOINT || undefined)
   if (endpoint === undefined || env.OTEL_SDK_DISABLED?.toLowerCase() === "true") return undefined
-  if (otlp.endpoint === undefined && !(/^https?:\/\//.test(endpoint) && URL.canParse(endpoint))) {
-    fault("endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// address")
+  // With credentials nothing could be sent there; the value is not shown.
+  if (otlp.endpoint === undefined && !isAddress(endpoint)) {
+    fault("endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT: expected an http:// or https:// address without credentials")
   }
   const { "service.name": named, ...attributes } = {
     ...fromVariable("resource_attributes", "OTEL_RESOURCE_ATTRIBUTES"),

@@ -236,6 +236,27 @@ describe("produce, API v3: a body of a known length", () => {
     }))
 })
 
+describe("produce, API v3: a body of very many records", () => {
+  it("costs no more than each of them: whoever else is served must not wait for it", async () => {
+    const { handler, waiting } = held()
+    const count = 60_000
+    const body = '{"value":null}\n'.repeat(count)
+    const statuses: Array<number> = []
+    const head = ofRequest(
+      new Request(`http://localhost${path}`, { method: "POST", headers: { ...type, "content-length": "1" } })
+    )
+    const receiver = handler.open(head, ({ status }) => statuses.push(status))
+    receiver?.take(Buffer.from(body))
+    assert.equal(waiting.length, count)
+    const outcome = failure("Overloaded")
+    const begun = performance.now()
+    for (const { settle } of waiting) settle(outcome)
+    const ms = performance.now() - begun
+    assert.deepEqual(statuses, [429])
+    assert.ok(ms < 2000, `${Math.round(ms)} ms`)
+  })
+})
+
 describe("produce, API v3: a stream", () => {
   it("reports on each record while more are on their way, in order", () =>
     serving({}, async ({ handler, kafka }) => {
