@@ -18,11 +18,23 @@ import { advanceUntil, onTestClock, turn } from "./support/doubles.ts"
 
 const visibilitySeconds = 30
 
-const setUp = (options: { readonly maxBytes?: number; readonly dead?: MemoryQueue.Options } = {}) => {
+interface SetUp {
+  readonly maxBytes?: number
+  readonly dead?: MemoryQueue.Options
+  readonly visibilitySeconds?: number
+}
+
+const setUp = (options: SetUp = {}) => {
   const queue = MemoryQueue.make({ name: "dlq", maximumMessageBytes: options.maxBytes, ...options.dead })
   const target = MemoryQueue.make({ name: "parked", maximumMessageBytes: options.maxBytes })
   const claims = MemoryClaims.make()
-  const letters = DeadLetters.make({ queue, target, claims, idHeader: "spillway-id", visibilitySeconds })
+  const letters = DeadLetters.make({
+    queue,
+    target,
+    claims,
+    idHeader: "spillway-id",
+    visibilitySeconds: options.visibilitySeconds ?? visibilitySeconds
+  })
   const put = (envelope: Partial<Envelope.Envelope> & ReturnType<typeof envelopeOf>, reason: string) =>
     DeadLetterQueue.make(queue, claims).put(envelope, "first", {
       reason,
@@ -181,7 +193,8 @@ describe("DeadLetters, when the queue goes away in the middle", () => {
   it("does not ask it for each of the messages that cannot be handed back", () =>
     onTestClock(
       Effect.gen(function* () {
-        const { letters, put, queue } = setUp()
+        // Long enough that no visibility is renewed meanwhile: what is counted is what is handed back.
+        const { letters, put, queue } = setUp({ visibilitySeconds: 43_200 })
         const messages = 1000
         for (let i = 0; i < messages; i++) yield* put(envelopeOf([{ value: `${i}` }]), "MAX_ATTEMPTS")
         let seen = 0
