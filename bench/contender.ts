@@ -1,4 +1,5 @@
 /** One measurement in a process of its own: `contender.ts '<job as JSON>'` prints what it measured as JSON. */
+import { floorRows, runFloorRow } from "./floors.ts"
 import { runFranzGo } from "./franzGo.ts"
 import { runHttp } from "./httpLoad.ts"
 import { runJava } from "./java.ts"
@@ -15,6 +16,8 @@ const run = (job: Job): Promise<Measured> => {
   if (spillway !== undefined) return runSpillwayRow(spillway, job)
   const pipeline = pipelineRows.find(row => row === job.name)
   if (pipeline !== undefined) return runPipelineRow(pipeline, job)
+  const floor = floorRows.find(row => row === job.name)
+  if (floor !== undefined) return runFloorRow(floor, job)
   switch (job.name) {
     case "kafkajs":
       return runKafkaJs(job)

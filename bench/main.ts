@@ -61,6 +61,8 @@ const contenders: ReadonlyArray<Contender> = [
   ),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
+  { name: "parking-floor", runtime: "bun", sizes: [200], sqs: true },
+  { name: "draining-floor", runtime: "bun", sizes: [200], sqs: true },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
 ]
 const chosen = contenders.filter(({ name }) => options.only.length === 0 || options.only.includes(name))

@@ -11,7 +11,7 @@ import { eventCount, events } from "./events.ts"
 import { keepOffering, makeBreaker, makeKafka, makeProducer, openSchedule } from "./spillwayRows.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
-class Bill {
+export class Bill {
   requests = 0
   readonly add = (_operation: string, requests: number): void => {
     this.requests += requests
@@ -21,7 +21,7 @@ class Bill {
   }
 }
 
-const makeQueue = (job: Job, queueId: string, bill: Bill): Effect.Effect<Queue, never, Scope.Scope> =>
+export const makeQueue = (job: Job, queueId: string, bill: Bill): Effect.Effect<Queue, never, Scope.Scope> =>
   Sqs.make({
     queueId,
     client: {
@@ -36,13 +36,17 @@ const makeQueue = (job: Job, queueId: string, bill: Bill): Effect.Effect<Queue, 
     onRequest: bill.add
   })
 
-/** Offers with the breaker forced open until the window is over; every record ends in the queue. */
-const park = (job: Job, bill: Bill) =>
+/**
+ * Offers with the breaker forced open until the window is over; every record ends in the queue.
+ *
+ * @param seen stands between the writer and the queue
+ */
+export const park = (job: Job, bill: Bill, seen: (queue: Queue) => Queue = queue => queue) =>
   Effect.gen(function* () {
     const kafka = yield* makeKafka(job)
     const breaker = yield* makeBreaker
     const queue = yield* makeQueue(job, "parked", bill)
-    const writer = yield* FallbackWriter.make(queue, { collectMs: 5, afterMs: 0, budgetMs: 20_000, openSchedule })
+    const writer = yield* FallbackWriter.make(seen(queue), { collectMs: 5, afterMs: 0, budgetMs: 20_000, openSchedule })
     yield* Effect.forkScoped(Effect.interruptible(writer.run))
     const producer = yield* makeProducer(job, kafka, breaker, writer)
     yield* Effect.orDie(producer.reach)

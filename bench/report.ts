@@ -10,7 +10,7 @@ export interface Sample extends Measured {
 
 /**
  * What a row is measured against: rows that end in Kafka against the other clients and against `offer` on the same
- * runtime, the ways round Kafka against one SQS message per record, HTTP against a bare server that echoes.
+ * runtime, the ways round Kafka against one SQS message per record and their floors, HTTP against a bare server that echoes.
  */
 export type Baseline =
   | "kafkajs"
@@ -21,17 +21,23 @@ export type Baseline =
   | "offer"
   | "keyed-6"
   | "sqs-singles"
+  | "parking-floor"
+  | "draining-floor"
   | "http-echo"
 
-const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"]
+const aroundKafka: Readonly<Record<string, ReadonlyArray<Baseline>>> = {
+  parking: ["sqs-singles", "parking-floor", "offer"],
+  draining: ["sqs-singles", "draining-floor", "offer"],
+  "parking-floor": ["offer"],
+  "draining-floor": ["offer"],
+  "sqs-singles": []
+}
 const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
   name.startsWith("http")
     ? ["http-echo"]
     : name.startsWith("keyed")
       ? ["keyed-6", "offer"]
-      : aroundKafka.includes(name)
-        ? ["sqs-singles"]
-        : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
+      : (aroundKafka[name] ?? ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"])
 
 export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
@@ -122,6 +128,7 @@ const heads = [
   "offer",
   "keyed-6",
   "sqs-singles",
+  "floor",
   "http-echo",
   "billed/M"
 ]
@@ -153,6 +160,7 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios.offer),
     times(row.ratios["keyed-6"]),
     times(row.ratios["sqs-singles"]),
+    times(row.ratios["parking-floor"] ?? row.ratios["draining-floor"]),
     times(row.ratios["http-echo"]),
     row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
   ])
