@@ -1,28 +1,36 @@
 /**
- * One very large record, by hand: through `publish` into Kafka, and with Kafka down into S3 and back. Says whether the
- * bytes are the same, how long the event loop stood still at most, and the most memory the process had.
+ * One very large record, and small ones beside it at a steady rate: into Kafka, and with Kafka down into S3 and back. Says
+ * whether every byte and every record arrived, how long the event loop stood still at most, how long the small ones waited,
+ * and the memory of the process that publishes, as a multiple of the record.
  *
- *     bun bench/largeRecord.ts                 100 MB that do not compress
- *     bun bench/largeRecord.ts --megabytes 20 --compressible
+ *     bun bench/largeRecord.ts                 100 MB that do not compress, 200 small records a second
+ *     bun bench/largeRecord.ts --megabytes 20 --compressible --rate 1000 --json
+ *
+ * The memory is what the process had at most beyond what it had before it made the record: the caller's own copy is in it.
  */
-import { createHash, randomBytes } from "node:crypto"
+import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import process from "node:process"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as AppConfig from "../src/AppConfig.ts"
-import * as Drivers from "../src/Drivers.ts"
-import * as Spillway from "../src/Spillway.ts"
 import { bucket } from "../test/support/Bucket.ts"
 import { eventually } from "../test/support/eventually.ts"
+import { guardProcess, releaseProcess } from "../test/support/Guard.ts"
 import * as Kafka from "../test/support/Kafka.ts"
-import type { KafkaCluster } from "../test/support/KafkaCluster.ts"
 import { readAll } from "../test/support/KafkaJsReader.ts"
 import { headerText } from "../test/support/StoredRecord.ts"
+import type { LargeJob, Phase } from "./largePublisher.ts"
+import { aligned } from "./report.ts"
 import { withSqs } from "./withSqs.ts"
 
 const { values } = parseArgs({
-  options: { megabytes: { type: "string", default: "100" }, compressible: { type: "boolean", default: false } }
+  options: {
+    megabytes: { type: "string", default: "100" },
+    rate: { type: "string", default: "200" },
+    compressible: { type: "boolean", default: false },
+    json: { type: "boolean", default: false }
+  }
 })
 const bytes = Number(values.megabytes) * 1_000_000
 
@@ -44,83 +52,97 @@ http: { request_timeout: 1m }
 breaker: { open_min: 500ms, open_max: 2s }
 `
 
-/** Runs something; how long it took, and the longest turn of the event loop meanwhile. */
-const watched = async <A>(work: () => Promise<A>) => {
-  let last = performance.now()
-  let longestMs = 0
-  const look = () => {
-    const now = performance.now()
-    longestMs = Math.max(longestMs, now - last)
-    last = now
+/** Runs the publisher; `after` is told of each phase before the next begins. */
+const publisher = async (job: LargeJob, after: (phase: Phase) => Promise<unknown>): Promise<ReadonlyArray<Phase>> => {
+  const file = fileURLToPath(new URL("largePublisher.ts", import.meta.url))
+  const child = spawn(process.execPath, [file, JSON.stringify(job)], { stdio: ["pipe", "pipe", "inherit"] })
+  if (child.pid !== undefined) guardProcess(child.pid)
+  const ended = new Promise<number | null>(resolve => child.once("exit", resolve))
+  const phases: Array<Phase> = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    // Others are the log's.
+    if (!line.startsWith("{")) continue
+    const phase: Phase = JSON.parse(line)
+    phases.push(phase)
+    await after(phase)
+    child.stdin.write("\n")
   }
-  const timer = setInterval(look, 1)
-  const from = performance.now()
-  try {
-    const result = await work()
-    look()
-    return { result, ms: performance.now() - from, longestMs }
-  } finally {
-    clearInterval(timer)
-  }
-}
-
-const say = (what: string, { longestMs, ms }: { readonly longestMs: number; readonly ms: number }): void => {
-  const peak = process.resourceUsage().maxRSS / 1024
-  console.log(
-    `${what.padEnd(28)} ${ms.toFixed(0).padStart(7)} ms   longest block ${longestMs.toFixed(0).padStart(5)} ms   peak RSS ${peak.toFixed(0).padStart(5)} MiB`
-  )
-}
-
-const measure = async (spillway: Spillway.Service, cluster: KafkaCluster, stored: ReturnType<typeof bucket>) => {
-  await eventually("the topic", 60_000, () => (spillway.status().health.readiness === "accepting" ? true : undefined))
-  await spillway.publishPromise({ topic: "events", id: "warm", value: "warm" })
-  const value = values.compressible ? Buffer.alloc(bytes, "a line of text that comes again\n") : randomBytes(bytes)
-  const sent = createHash("sha256").update(value).digest("hex")
-  console.log(`before the first record: peak RSS ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
-  const publish = (id: string) => spillway.publishPromise({ topic: "events", id, value })
-
-  const straight = await watched(() => publish("straight"))
-  say(`publish: ${straight.result.outcome}`, straight)
-  const [broker] = cluster.brokers
-  await broker?.kill()
-  // The outage is noticed by a small one, so that what follows is the large one's own time.
-  await spillway.publishPromise({ topic: "events", id: "notice", value: "notice" })
-  const parked = await watched(() => publish("parked"))
-  say(`Kafka down: ${parked.result.outcome}`, parked)
-  console.log(`objects in the bucket: ${(await stored.keys()).length}`)
-  await broker?.restart()
-  const back = await watched(() =>
-    eventually("the replay", 180_000, () => (spillway.status().accounting.redelivered >= 2 ? true : undefined))
-  )
-  say("broker up until replayed", back)
-  await eventually("an empty bucket", 30_000, async () => ((await stored.keys()).length === 0 ? true : undefined))
-  const found = new Map(
-    (await readAll(cluster, "events", { deadlineMs: 180_000 })).map(record => [
-      headerText(record, "spillway-id"),
-      createHash("sha256")
-        .update(record.value ?? "")
-        .digest("hex")
-    ])
-  )
-  const equal = found.get("straight") === sent && found.get("parked") === sent
-  console.log(`bytes equal: ${equal}; records in Kafka: ${found.size}; objects left: ${(await stored.keys()).length}`)
-  return equal
+  const code = await ended
+  if (child.pid !== undefined) releaseProcess(child.pid)
+  if (code !== 0) throw new Error(`the publisher ended with ${code}`)
+  return phases
 }
 
 const cluster = await Kafka.start({
-  topics: [{ name: "events", partitions: 1, config: { "max.message.bytes": "104857600" } }],
+  topics: [{ name: "events", partitions: 6, config: { "max.message.bytes": "104857600" } }],
   jvm: ["-Xms512m", "-Xmx1g", "-XX:+UseSerialGC"]
 })
+let good = false
 try {
-  const equal = await withSqs(async endpoint => {
+  await withSqs(async endpoint => {
     await (await fetch(`${endpoint}/claims`, { method: "PUT" })).text()
-    const parsed = AppConfig.parse([{ file: "large.yaml", text: configuration(cluster.bootstrap, endpoint) }], {})
-    if (Either.isLeft(parsed)) throw parsed.left
-    const use = (spillway: Spillway.Service) =>
-      Effect.promise(() => measure(spillway, cluster, bucket(endpoint, "claims")))
-    return Effect.runPromise(Effect.scoped(Effect.flatMap(Spillway.make(parsed.right, Drivers.live, "large"), use)))
+    const stored = bucket(endpoint, "claims")
+    const [broker] = cluster.brokers
+    const after = async ({ name }: Phase) => {
+      if (name === "to Kafka") await broker?.kill()
+      if (name === "to S3, Kafka down") await broker?.restart()
+    }
+    const job = {
+      configuration: configuration(cluster.bootstrap, endpoint),
+      bytes,
+      compressible: values.compressible,
+      rate: Number(values.rate)
+    }
+    const phases = await publisher(job, after)
+    await eventually("an empty bucket", 30_000, async () => ((await stored.keys()).length === 0 ? true : undefined))
+
+    const found = new Map(
+      (await readAll(cluster, "events", { deadlineMs: 180_000 })).map(record => [
+        headerText(record, "spillway-id"),
+        record.value
+      ])
+    )
+    const digest = (id: string) =>
+      createHash("sha256")
+        .update(found.get(id) ?? "")
+        .digest("hex")
+    const [sent] = phases
+    const bytesEqual = sent !== undefined && ["straight", "parked"].every(id => digest(id) === sent.sha256)
+    const small = phases.reduce((sum, phase) => sum + phase.small.records - phase.small.failed, 0)
+    const smallFound = [...found.keys()].filter(id => id?.startsWith("small-")).length
+    const failed = phases.reduce((sum, phase) => sum + phase.small.failed, 0)
+    const lost = small - smallFound
+    good = bytesEqual && lost === 0 && failed === 0
+
+    const rows = phases.map(phase => ({
+      name: phase.name,
+      ms: Math.round(phase.ms),
+      longestBlockMs: Math.round(phase.longestBlockMs),
+      smallRecords: phase.small.records,
+      smallP99Ms: Number(phase.small.p99Ms.toFixed(1)),
+      smallMaxMs: Number(phase.small.maxMs.toFixed(1)),
+      peakMiB: Math.round(phase.peakMiB),
+      timesTheRecord: Number((((phase.peakMiB - phase.baseMiB) * 2 ** 20) / bytes).toFixed(2))
+    }))
+    if (values.json) console.log(JSON.stringify({ rows, bytesEqual, lost, failed }))
+    else {
+      const heads = ["", "took", "longest block", "small ones", "p99", "max", "peak RSS", "times the record"]
+      const cells = rows.map(row => [
+        row.name,
+        `${row.ms} ms`,
+        `${row.longestBlockMs} ms`,
+        String(row.smallRecords),
+        `${row.smallP99Ms} ms`,
+        `${row.smallMaxMs} ms`,
+        `${row.peakMiB} MiB`,
+        row.timesTheRecord.toFixed(2)
+      ])
+      console.log(`before the record: ${Math.round(sent?.baseMiB ?? 0)} MiB`)
+      console.log(aligned([heads, ...cells]))
+      console.log(`bytes equal: ${bytesEqual}; small records lost: ${lost}, failed: ${failed}`)
+    }
   })
-  process.exitCode = equal ? 0 : 1
 } finally {
   await cluster.stop()
 }
+process.exit(good ? 0 : 1)
