@@ -4,7 +4,7 @@
  *
  *     bun bench/soak.ts --minutes 60
  *     bun bench/soak.ts --minutes 6 --rate 20000       a try, at a rate of one's own
- *     bun bench/soak.ts --minutes 60 --json            the last line is cycles, samples and trends as JSON
+ *     bun bench/soak.ts --minutes 60 --json            the last line is the samples, their trends and the cycles as JSON
  *
  * The service is a process of its own, from its sources. It takes NDJSON requests of 100 records of about 200 bytes. The broker
  * is killed and frozen in turn, for 30 s. A reader in Java (it needs a JDK) reads the topic meanwhile and keeps account of every
@@ -58,7 +58,7 @@ http: { port: 0 }
 
 interface Sample {
   /** Seconds since the steady load began. */
-  readonly at: number
+  readonly seconds: number
   readonly cycle: number
   readonly phase: "calm" | "outage" | "recovery"
   readonly rssMiB: number
@@ -175,7 +175,7 @@ const soak = async (endpoint: string): Promise<boolean> => {
       const { diverted, redelivered } = (await status()).accounting
       const now = { cpu: cpuOf(pid), durable: load.durable }
       samples.push({
-        at: seconds(),
+        seconds: seconds(),
         cycle: Math.min(Math.floor(seconds() / cycleSeconds), Math.ceil(runSeconds / cycleSeconds) - 1),
         phase: outage ? "outage" : diverted > redelivered ? "recovery" : "calm",
         rssMiB: memoryOf(pid).rss,
@@ -207,7 +207,9 @@ const soak = async (endpoint: string): Promise<boolean> => {
 
   const calm = samples.filter(({ phase }) => phase === "calm")
   const afterSettling = (some: ReadonlyArray<Sample>, of: (sample: Sample) => number) =>
-    trendOf(some.filter(({ at }) => at >= settleSeconds).map(sample => ({ at: sample.at, value: of(sample) })))
+    trendOf(
+      some.filter(sample => sample.seconds >= settleSeconds).map(sample => ({ at: sample.seconds, value: of(sample) }))
+    )
   const trends = {
     rssMiB: afterSettling(samples, ({ rssMiB }) => rssMiB),
     heapMiB: afterSettling(samples, ({ heapMiB }) => heapMiB),
@@ -242,7 +244,24 @@ const soak = async (endpoint: string): Promise<boolean> => {
     lost
   }
 
-  if (values.json) console.log(JSON.stringify({ rows: cycles, samples, trends, account, highest, rate }))
+  if (values.json)
+    console.log(
+      JSON.stringify({
+        rows: [
+          {
+            name: `${values.minutes} min, ${rate} records/s`,
+            highest: Math.round(highest),
+            account,
+            trends,
+            samples: samples.map(sample => ({
+              ...sample,
+              cpuMicrosPerRecord: sample.cpuMicros / Math.max(1, sample.records)
+            }))
+          },
+          ...cycles.map(row => ({ name: `cycle ${row.cycle}`, ...row }))
+        ]
+      })
+    )
   else {
     const heads = ["cycle", "RSS", "most", "heap", "open files", "records/s", "CPU us", "recovery"]
     const lines = cycles.map(row => [
