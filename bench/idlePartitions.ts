@@ -1,12 +1,13 @@
 /**
- * What a partition costs in memory once a record has gone to it and nothing more: the growth of a process from before its first
- * record of a topic to after, when the buffers of what was sent have been given up, by the number of partitions.
+ * What a partition costs in memory once a record has gone to it and nothing more: the growth of a process by a client and a
+ * producer whose topic has so many partitions, after one record to each, when the buffers of what was sent have been given up.
+ * What a partition costs is how much more that is than with the fewest.
  *
  *     bun bench/idlePartitions.ts                     6, 768 and 6 000 partitions, three processes each
- *     bun bench/idlePartitions.ts --partitions 768 --rounds 1 --json
+ *     bun bench/idlePartitions.ts --partitions 6 --partitions 768 --rounds 1 --json
  *
- * `heap` is what the collector leaves of JavaScript's objects; `RSS` has the noise of a whole process in it, and says little
- * where partitions are few. The exit status is 1 when a record was not acknowledged.
+ * `heap` is what the collector leaves of JavaScript's objects; `RSS` has the noise of a whole process in it. The exit status is
+ * 1 when a record was not acknowledged.
  */
 import process from "node:process"
 import { fileURLToPath } from "node:url"
@@ -41,6 +42,8 @@ interface Growth {
   readonly rssBytes: number
 }
 
+const warmTopic = "warm"
+
 declare const Bun: { readonly gc: (synchronous: boolean) => void }
 
 /** What is left when nothing can be collected any more. */
@@ -57,18 +60,23 @@ const grow = (job: IdleJob): Promise<Growth> =>
   Effect.runPromise(
     Effect.scoped(
       Effect.gen(function* () {
-        const breaker = yield* makeBreaker
-        const producer = yield* makeProducer(job, yield* makeKafka(job), breaker)
-        yield* Effect.orDie(producer.reach)
-        const publish = (partition: number) =>
-          producer.publishPromise({ topic: job.topic, key: null, value: "x".repeat(200), partition })
-        // One partition again and again: connections and code are there before the first look.
+        const producerOf = (topic: string) =>
+          Effect.gen(function* () {
+            const own = { ...job, topic }
+            const producer = yield* makeProducer(own, yield* makeKafka(own), yield* makeBreaker)
+            yield* Effect.orDie(producer.reach)
+            return (partition: number) =>
+              producer.publishPromise({ topic, key: null, value: "x".repeat(200), partition })
+          })
+        // Another producer, so that its code is there before the first look.
+        const warm = yield* producerOf(warmTopic)
         for (let times = 0; times < 200; times++) {
-          yield* Effect.promise(() => Promise.all(Array.from({ length: 20 }, () => publish(0))))
+          yield* Effect.promise(() => Promise.all(Array.from({ length: 20 }, () => warm(0))))
         }
         yield* Effect.sleep(job.idleMs)
         const before = yield* Effect.promise(settledMemory)
-        for (let from = 1; from < job.partitions; from += 500) {
+        const publish = yield* producerOf(job.topic)
+        for (let from = 0; from < job.partitions; from += 500) {
           const some = Array.from({ length: Math.min(500, job.partitions - from) }, (_, index) => from + index)
           yield* Effect.promise(() => Promise.all(some.map(publish)))
         }
@@ -86,7 +94,10 @@ const grow = (job: IdleJob): Promise<Growth> =>
 const compare = async (): Promise<void> => {
   const counts = options.partitions.map(Number)
   const cluster = await Kafka.start({
-    topics: counts.map(partitions => ({ name: `idle-${partitions}`, partitions })),
+    topics: [
+      { name: warmTopic, partitions: 1 },
+      ...counts.map(partitions => ({ name: `idle-${partitions}`, partitions }))
+    ],
     jvm: ["-Xmx2g"],
     // Two files of 10 MiB a partition otherwise.
     properties: { "log.index.size.max.bytes": String(64 * 1024) }
@@ -114,17 +125,32 @@ const compare = async (): Promise<void> => {
   } finally {
     await cluster.stop()
   }
+  const fewest = Math.min(...counts)
+  const of = (partitions: number, figure: keyof Growth) =>
+    median((grown.get(partitions) ?? []).map(growth => growth[figure]))
   const rows = counts.map(partitions => {
-    const of = (figure: keyof Growth) =>
-      Math.round(median((grown.get(partitions) ?? []).map(growth => growth[figure])) / Math.max(1, partitions - 1))
-    return { partitions, heapBytes: of("heapBytes"), externalBytes: of("externalBytes"), rssBytes: of("rssBytes") }
+    const each = (figure: keyof Growth) =>
+      partitions === fewest
+        ? undefined
+        : Math.round((of(partitions, figure) - of(fewest, figure)) / (partitions - fewest))
+    return {
+      partitions,
+      heapKiB: Math.round(of(partitions, "heapBytes") / 1024),
+      rssKiB: Math.round(of(partitions, "rssBytes") / 1024),
+      heapBytesEach: each("heapBytes"),
+      bufferBytesEach: each("externalBytes"),
+      rssBytesEach: each("rssBytes")
+    }
   })
   if (options.json) console.log(JSON.stringify({ rows }))
   else {
-    const heads = ["partitions", "heap a partition", "buffers", "RSS"]
+    const heads = ["partitions", "heap in all", "RSS in all", "heap a partition", "buffers", "RSS"]
     const lines = rows.map(row => [
       String(row.partitions),
-      ...[row.heapBytes, row.externalBytes, row.rssBytes].map(bytes => `${bytes.toLocaleString("en")} B`)
+      ...[row.heapKiB, row.rssKiB].map(kibibytes => `${kibibytes.toLocaleString("en")} KiB`),
+      ...[row.heapBytesEach, row.bufferBytesEach, row.rssBytesEach].map(bytes =>
+        bytes === undefined ? "" : `${bytes.toLocaleString("en")} B`
+      )
     ])
     console.log(aligned([heads, ...lines]))
   }
