@@ -192,13 +192,13 @@ const result: BenchResult = {
   versions,
   settings: {
     brokers,
-    replicationFactor: brokers,
-    minInsyncReplicas: brokers === 3 ? 2 : 1,
+    "replication factor": brokers,
+    "min.insync.replicas": brokers === 3 ? 2 : 1,
     acks: "all",
     compression: "none",
     partitions: 6,
-    warmUpSeconds: duration.warmUpMs / 1000,
-    windowSeconds: duration.measureMs / 1000
+    "seconds of warm-up": duration.warmUpMs / 1000,
+    "seconds of window": duration.measureMs / 1000
   },
   rounds,
   rows: summarize(samples),

@@ -10,10 +10,7 @@ export interface Sample extends Measured {
   readonly round: number
 }
 
-/**
- * What a row is measured against: rows that end in Kafka against the other clients and against `offer` on the same
- * runtime, the ways round Kafka against one SQS message per record, HTTP against a bare server that echoes.
- */
+/** What a row can be measured against, where it ran, too. */
 export const baselines = [
   "kafkajs",
   "platformatic",
@@ -23,20 +20,30 @@ export const baselines = [
   "offer",
   "keyed-6",
   "sqs-singles",
+  "parking-floor",
+  "draining-floor",
   "http-benthos",
   "http-echo"
 ] as const
 export type Baseline = (typeof baselines)[number]
 
-const aroundKafka: ReadonlyArray<string> = ["parking", "draining", "sqs-singles"]
-const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
-  name.startsWith("http")
-    ? ["http-benthos", "http-echo"]
-    : name.startsWith("keyed")
-      ? ["keyed-6", "offer"]
-      : aroundKafka.includes(name)
-        ? ["sqs-singles"]
-        : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
+const aroundKafka: Readonly<Record<string, ReadonlyArray<Baseline>>> = {
+  parking: ["sqs-singles", "parking-floor", "offer"],
+  draining: ["sqs-singles", "draining-floor", "offer"],
+  "parking-floor": ["offer"],
+  "draining-floor": ["offer"],
+  "sqs-singles": []
+}
+
+/**
+ * Rows that end in Kafka are measured against the other clients and against `offer` on the same runtime, the ways round
+ * Kafka against one SQS message per record and their floors, HTTP against a bare server that echoes and another pipeline.
+ */
+const baselinesOf = (name: string): ReadonlyArray<Baseline> => {
+  if (name.startsWith("http")) return ["http-benthos", "http-echo"]
+  if (name.startsWith("keyed")) return ["keyed-6", "offer"]
+  return aroundKafka[name] ?? ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
+}
 
 /** A median over rounds, and how far apart they were. */
 export interface Spread {

@@ -249,7 +249,7 @@ const plainSection = (id: string, title: string, text: string, chosen: ReadonlyA
 /** Everything of one run, as sections; what it has no rows for is left out. */
 export const benchSections = ({ failures, latency, rows }: BenchResult): ReadonlyArray<Section> => {
   const named = (part: string) => rows.filter(({ name }) => name.startsWith(part))
-  const around = among(rows, ["parking", "draining", "sqs-singles"])
+  const around = [...named("parking"), ...named("draining"), ...named("sqs-singles")]
   const known = new Set([...among(rows, clients), ...named("keyed"), ...named("http"), ...around])
   const rest = rows.filter(row => !known.has(row))
   const memory = memorySection(rows, latency, colourOf)

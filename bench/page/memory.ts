@@ -59,20 +59,11 @@ export const memorySection = (
     id: "memory",
     title: "Memory over time",
     content: [
-      html`<p>The client's own process, looked at ten times a second from before its first record to the end of its window, in the last round. Rows at their highest rate hold up to 50 000 records or 128 MiB that are not yet acknowledged, with the benchmark's 1 024 values beside them.</p>`,
+      html`<p>The client's own process, looked at ten times a second from before its first record to the end of its window, in the last round (<em>then</em>: at the end of it). Heap is what the JavaScript engine counts. Rows at their highest rate hold up to 50 000 records or 128 MiB that are not yet acknowledged, with the benchmark's 1 024 values beside them.</p>`,
       ...plots,
       table(
         "Memory of the client's process, MiB",
-        [
-          "row",
-          "load",
-          "RSS before",
-          "RSS at most",
-          "RSS at the end",
-          "heap before",
-          "heap at most",
-          "heap at the end"
-        ],
+        ["row", "load", "RSS before", "RSS at most", "RSS then", "heap before", "heap at most", "heap then"],
         all.map(({ load, memory, name }) => [
           name,
           load,

@@ -36,11 +36,16 @@ export const ticks = (most: number, wanted = 5): ReadonlyArray<number> => {
   )
 }
 
-/** Powers of ten from below `least` to above `most`. */
-const decades = (least: number, most: number): ReadonlyArray<number> => {
-  const from = Math.floor(Math.log10(least) + 1e-9)
-  const to = Math.max(from + 1, Math.ceil(Math.log10(most) - 1e-9))
-  return Array.from({ length: to - from + 1 }, (_, index) => 10 ** (from + index))
+/** 1, 2 and 5 times the powers of ten, from just below `least` to just above `most`. */
+export const logTicks = (least: number, most: number): ReadonlyArray<number> => {
+  const from = Math.floor(Math.log10(least))
+  const to = Math.ceil(Math.log10(most))
+  const all = Array.from({ length: to - from + 1 }, (_, index) => from + index).flatMap(power =>
+    [1, 2, 5].map(factor => Number((factor * 10 ** power).toPrecision(12)))
+  )
+  const first = all.findLastIndex(value => value <= least)
+  const last = all.findIndex(value => value >= most)
+  return all.slice(Math.max(0, first), Math.max(last, first + 1) + 1)
 }
 
 /** One picture for those who do not see it, with its figures; the table beneath it has them all. */
@@ -111,11 +116,11 @@ const dot = (colour: Colour, x: number, y: number): Html => {
 export const linePlot = ({ dots, lines, logarithmic, title, xUnit, yUnit }: LinePlot): Html => {
   const shown = lines.filter(({ points }) => points.length > 0)
   const points = shown.flatMap(line => line.points)
-  const [left, right, top, bottom] = [58, width - 130, 12, 248]
+  const [left, right, top, bottom] = [58, width - 130, 30, 252]
   const axis = (values: ReadonlyArray<number>, from: number, to: number) => {
     const most = Math.max(...values, 0)
     const least = Math.min(...values.filter(value => value > 0), most || 1)
-    const marks = logarithmic ? decades(least, most || 1) : ticks(most)
+    const marks = logarithmic ? logTicks(least, most || 1) : ticks(most)
     const first = marks[0] ?? 0
     const last = logarithmic ? (marks.at(-1) ?? 1) : most || 1
     const at = logarithmic
@@ -157,7 +162,7 @@ export const linePlot = ({ dots, lines, logarithmic, title, xUnit, yUnit }: Line
     const path = places.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`).join("L")
     return html`<path class="line ${line.colour}" d="M${path}"/>${dots ? places.map(([px, py]) => dot(line.colour, px, py)) : undefined}`
   })
-  const units = html`<text class="tick" x="${right}" y="${bottom + 36}" text-anchor="end">${xUnit}</text><text class="tick" x="${left - 46}" y="${bottom + 36}">${yUnit}</text>`
+  const units = html`<text class="tick" x="${right}" y="${bottom + 36}" text-anchor="end">${xUnit}</text><text class="tick" x="${left - 8}" y="${top - 16}" text-anchor="end">${yUnit}</text>`
   const description = shown
     .map(
       ({ label, points: of }) =>
