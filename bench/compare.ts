@@ -65,12 +65,14 @@ export interface Verdict {
   readonly verdict: "worse" | "missing" | "same" | "better"
 }
 
+const keyOf = ({ against, name, of, runtime, size }: StoredRatio): string =>
+  `${name} ${size} ${runtime} ${against} ${of}`
+
 /** Every stored ratio beside what it is now, those that fell most first. */
 export const compare = (
   before: ReadonlyArray<StoredRatio>,
   now: ReadonlyArray<StoredRatio>
 ): ReadonlyArray<Verdict> => {
-  const keyOf = ({ against, name, of, runtime, size }: StoredRatio) => `${name} ${size} ${runtime} ${against} ${of}`
   const measured = new Map(now.map(ratio => [keyOf(ratio), ratio.ratio]))
   return before
     .map((ratio): Verdict => {
@@ -81,6 +83,12 @@ export const compare = (
       return { before: ratio, now: found, change, verdict }
     })
     .sort((a, b) => a.change - b.change)
+}
+
+/** A newer baseline beside an older one: what was not measured again stays. */
+export const renewed = (before: Stored | undefined, now: Stored): Stored => {
+  const keys = new Set(now.ratios.map(keyOf))
+  return { ...now, ratios: [...(before?.ratios.filter(ratio => !keys.has(keyOf(ratio))) ?? []), ...now.ratios] }
 }
 
 export const fell = (verdicts: ReadonlyArray<Verdict>): boolean =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { compare, fell, ratiosOf, type StoredRatio } from "../../bench/compare.ts"
+import { compare, fell, ratiosOf, renewed, type Stored, type StoredRatio } from "../../bench/compare.ts"
 import { type Sample, summarize } from "../../bench/report.ts"
 
 const one = (ratio: number, tolerance = 0.1, name = "offer"): StoredRatio => ({
@@ -37,6 +37,15 @@ test("the same row against another, of another size or of CPU is another ratio",
     { ...one(1), runtime: "deno" }
   ]
   for (const other of others) assert.equal(compare([one(10)], [other])[0]?.verdict, "missing")
+})
+
+test("a baseline renewed in part keeps what was not measured again", () => {
+  const of = (date: string, ratios: ReadonlyArray<StoredRatio>): Stored => ({
+    ...{ date, commit: "c", machine: {}, versions: {}, rounds: 3, ratios }
+  })
+  const now = renewed(of("old", [one(1, 0.1, "a"), one(2, 0.1, "b")]), of("new", [one(3, 0.2, "b")]))
+  assert.deepEqual(now, of("new", [one(1, 0.1, "a"), one(3, 0.2, "b")]))
+  assert.deepEqual(renewed(undefined, now), now)
 })
 
 test("what fell most comes first", () => {
