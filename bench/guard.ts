@@ -7,11 +7,10 @@
  *     bun bench/guard.ts --result result.json  compares a result that `main.ts` has written
  *     bun bench/guard.ts --only offer --only kafkajs    the ratios of these rows only
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { deleteDirectory, temporaryDirectory } from "../test/support/Guard.ts"
 import { runCommand } from "../test/support/runCommand.ts"
 import { compare, fell, ratiosOf, renewed, type Stored, stored, type Verdict } from "./compare.ts"
 import { isBenchResult } from "./page/resultsPage.ts"
@@ -42,18 +41,15 @@ const readResult = (path: string): BenchResult => {
 }
 
 const measure = async (): Promise<BenchResult> => {
-  const out = temporaryDirectory("bench-guard")
+  const out = fileURLToPath(new URL("../.cache/bench-guard", import.meta.url))
   const only = values.only.length > 0 ? values.only : rows
   const main = fileURLToPath(new URL("main.ts", import.meta.url))
-  try {
-    const args = [main, "--quick", "--rounds", values.rounds, "--out", out, ...only.flatMap(name => ["--only", name])]
-    const onStdout = (chunk: Uint8Array): void => void process.stdout.write(chunk)
-    // A row that failed is missing from the result, and told below.
-    await runCommand({ file: process.execPath, args }, { deadlineMs: 3_600_000, onStdout }).catch(console.error)
-    return readResult(join(out, "result.json"))
-  } finally {
-    deleteDirectory(out)
-  }
+  const args = [main, "--quick", "--rounds", values.rounds, "--out", out, ...only.flatMap(name => ["--only", name])]
+  const onStdout = (chunk: Uint8Array): void => void process.stdout.write(chunk)
+  rmSync(out, { recursive: true, force: true })
+  // A row that failed is missing from the result, and told below.
+  await runCommand({ file: process.execPath, args }, { deadlineMs: 3_600_000, onStdout }).catch(console.error)
+  return readResult(join(out, "result.json"))
 }
 
 const line = ({ before, change, now, verdict }: Verdict): ReadonlyArray<string> => [

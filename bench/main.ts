@@ -110,7 +110,7 @@ const warmBroker = async (): Promise<void> => {
   for (const contender of [first, ...others]) {
     if (contender === undefined) continue
     if (contender !== first && contender.name !== "http" && contender.partitions === undefined) continue
-    const warmUpMs = contender === first ? 6000 : 3000
+    const warmUpMs = (contender === first ? 6000 : 3000) * (brokers === 3 ? 2 : 1)
     await run("bun", { ...jobOf(contender.name, 1000, topicOf(contender)), warmUpMs, measureMs: 100 })
   }
 }

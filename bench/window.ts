@@ -106,9 +106,10 @@ export const measure = async (
   if (flow.failed > 0) {
     throw new Error(`${flow.failed} records of ${job.name} were not acknowledged: ${String(flow.firstFailure)}`)
   }
+  if (records === 0) throw new Error(`no record of ${job.name} was acknowledged in the window`)
   return {
     recordsPerSecond: records / seconds,
-    cpuMicrosPerRecord: cpuMicros / Math.max(1, records),
+    cpuMicrosPerRecord: cpuMicros / records,
     ...(samples === undefined ? {} : { memory: samples })
   }
 }

@@ -3,8 +3,9 @@ import type { LatencyRow, Row } from "../report.ts"
 import type { Memory } from "../window.ts"
 import { bytes, figure } from "./figures.ts"
 import { html } from "./html.ts"
+import { colourOf } from "./named.ts"
 import { figureOf, type Section, table } from "./page.ts"
-import { type Colour, linePlot } from "./plot.ts"
+import { linePlot } from "./plot.ts"
 
 interface Watched {
   readonly name: string
@@ -34,11 +35,7 @@ const watchedOf = (rows: ReadonlyArray<Row>, latency: ReadonlyArray<LatencyRow>)
   )
 ]
 
-export const memorySection = (
-  rows: ReadonlyArray<Row>,
-  latency: ReadonlyArray<LatencyRow>,
-  colourOf: (name: string) => Colour
-): Section | undefined => {
+export const memorySection = (rows: ReadonlyArray<Row>, latency: ReadonlyArray<LatencyRow>): Section | undefined => {
   const all = watchedOf(rows, latency)
   if (all.length === 0) return undefined
   const loads = [...new Set(all.filter(({ load }) => load.startsWith("all it can")).map(({ load }) => load))]

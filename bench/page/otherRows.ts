@@ -84,7 +84,7 @@ export const otherSection = (name: string, document: Fields): Section => {
         ? html`<p>No rows.</p>`
         : table(
             name,
-            ["", ...heads],
+            ["row", ...heads],
             flat.map((row, index) => [String(index + 1), ...heads.map(head => row.get(head) ?? "")])
           )
     ]

@@ -72,15 +72,19 @@ export const barPlot = ({ bars, mark, title, unit, write = figure }: BarPlot): H
       low === undefined || high === undefined || high === low
         ? undefined
         : html`<path class="whisker" d="M${x(low).toFixed(1)} ${middle}H${x(high).toFixed(1)}M${x(low).toFixed(1)} ${middle - 4}v8M${x(high).toFixed(1)} ${middle - 4}v8"/>`
-    return html`<text class="name" x="${left - 8}" y="${middle + 4.5}" text-anchor="end">${label}</text><rect class="bar ${colour}" x="${left}" y="${y + 5}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${line - 10}" rx="2"/>${spread}<text class="value" x="${(x(Math.max(value, high ?? 0)) + 7).toFixed(1)}" y="${middle + 4.5}">${write(value)}</text>`
+    return html`<text class="name" x="${left - 8}" y="${middle + 4.5}" text-anchor="end">${label}</text><rect class="bar ${colour}" x="${left}" y="${y + 5}" width="${Math.max(1, x(value) - left).toFixed(1)}" height="${line - 10}" rx="2"/>${spread}`
   })
+  const values = bars.map(
+    ({ high = 0, value }, index) =>
+      html`<text class="value" x="${(x(Math.max(value, high)) + 7).toFixed(1)}" y="${top + index * line + line / 2 + 4.5}">${write(value)}</text>`
+  )
   const marked =
     mark === undefined
       ? undefined
       : html`<line class="mark" x1="${x(mark).toFixed(1)}" x2="${x(mark).toFixed(1)}" y1="${top - 4}" y2="${bottom + 2}"/>`
   const description = bars.map(({ label, value }) => `${label} ${write(value)}`).join(", ")
   const unitText = html`<text class="tick" x="${width - 4}" y="${bottom + 16}" text-anchor="end">${unit}</text>`
-  return described(`${title}, ${unit}`, description, bottom + 24, html`${grid}${rows}${marked}${unitText}`)
+  return described(`${title}, ${unit}`, description, bottom + 24, html`${grid}${rows}${marked}${values}${unitText}`)
 }
 
 export interface Line {

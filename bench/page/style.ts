@@ -29,7 +29,7 @@ figure { margin: .6rem 0 1rem; padding: 1rem 1rem .6rem; background: var(--plate
 svg { display: block; width: 100%; min-width: 34rem; height: auto; overflow: visible; }
 svg text { fill: var(--ink); font-size: 13px; }
 svg .tick { fill: var(--soft); font-size: 11.5px; }
-svg .value { font-variant-numeric: tabular-nums; font-weight: 600; }
+svg .value { font-variant-numeric: tabular-nums; font-weight: 600; paint-order: stroke; stroke: var(--plate); stroke-width: 5px; stroke-linejoin: round; }
 svg .grid { stroke: var(--rule); }
 svg .mark { stroke: var(--ink); stroke-dasharray: 4 3; }
 svg .whisker { stroke: var(--ink); stroke-width: 1.4; fill: none; opacity: .75; }
