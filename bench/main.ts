@@ -1,7 +1,7 @@
 /**
  * Spillway beside kafkajs, @platformatic/kafka, the Java client and franz-go on one real Kafka, in alternating rounds.
  *
- *     bun bench/main.ts                      everything, three rounds: about half an hour
+ *     bun bench/main.ts                      everything, three rounds: about twenty minutes
  *     bun bench/main.ts --quick              one short round: about three minutes
  *     bun bench/main.ts --only offer --only kafkajs --size 200 --json
  *     bun bench/main.ts --brokers 3          three brokers, replication factor 3

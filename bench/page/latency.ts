@@ -56,7 +56,7 @@ export const latencySection = (rows: ReadonlyArray<LatencyRow>): Section => {
           "p99 ms",
           "p99.9 ms",
           "most ms",
-          "CPU µs per record"
+          "CPU µs"
         ],
         rows.map(({ client, cpuMicrosPerRecord, latencyMs, of, rate, recordsPerSecond, share, size }) => [
           client,

@@ -27,10 +27,10 @@ test("latency alone runs what its rates are shares of", () => {
   assert.deepEqual(planOf(all, { ...full, only: ["latency"], sizes: [1000] }), { steps: [], latency: [] })
 })
 
-test("three brokers leave out what does not end in Kafka", () => {
+test("three brokers leave out what does not end in Kafka, and very many partitions", () => {
   const three = names({ brokers: 3 })
   assert.ok(three.includes("offer") && three.includes("http"))
-  assert.ok(!three.some(name => ["parking", "draining", "sqs-singles"].includes(name)))
+  assert.ok(!three.some(name => ["parking", "draining", "sqs-singles", "keyed-768"].includes(name)))
 })
 
 test("rows that do not exist are named, with those that do", () => {
