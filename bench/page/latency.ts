@@ -46,18 +46,7 @@ export const latencySection = (rows: ReadonlyArray<LatencyRow>): Section => {
       plot("CPU per record at that load", ({ cpuMicrosPerRecord }) => cpuMicrosPerRecord, "µs"),
       table(
         "Latency from when a record was due",
-        [
-          "client",
-          "load",
-          "size",
-          "planned/s",
-          "acknowledged/s",
-          "p50 ms",
-          "p99 ms",
-          "p99.9 ms",
-          "most ms",
-          "CPU µs"
-        ],
+        ["client", "load", "size", "planned/s", "acknowledged/s", "p50 ms", "p99 ms", "p99.9 ms", "most ms", "CPU µs"],
         rows.map(({ client, cpuMicrosPerRecord, latencyMs, of, rate, recordsPerSecond, share, size }) => [
           client,
           `${Math.round(share * 100)} % of ${of === "offer" ? "offer's highest" : "the slowest's"}`,

@@ -51,10 +51,11 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 2px; }
 @media (max-width: 34rem) { .facts { grid-template-columns: 1fr; } .facts dd { margin-bottom: .4rem; } body { padding-top: 1.5rem; } }
 @media print {
-  html { font-size: 10.5pt; background: none; }
+  :root { color-scheme: light; --paper: #fff; --plate: #fff; }
+  html { font-size: 10.5pt; }
   body { max-width: none; padding: 0; }
   nav { display: none; }
-  figure { background: none; border: 1px solid var(--rule); padding: .5rem; overflow: visible; }
+  figure { border: 1px solid var(--rule); padding: .5rem; overflow: visible; }
   figure, tr { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
   .table { overflow: visible; } table { font-size: 7.5pt; } th, td { padding: .15rem .35rem; white-space: normal; }
   svg { min-width: 0; }
