@@ -3,9 +3,11 @@ import { floorRows, runFloorRow } from "./floors.ts"
 import { runFranzGo } from "./franzGo.ts"
 import { runHttp } from "./httpLoad.ts"
 import { runJava } from "./java.ts"
-import { runKafkaJs } from "./kafkajs.ts"
+import { withKafkaJs } from "./kafkajs.ts"
+import { runLatency } from "./latency.ts"
 import { pipelineRows, runPipelineRow } from "./pipeline.ts"
-import { runPlatformatic } from "./platformatic.ts"
+import { withPlatformatic } from "./platformatic.ts"
+import { runArrays } from "./senders.ts"
 import { runSpillwayRow, spillwayRows } from "./spillwayRows.ts"
 import { runStatic } from "./staticBytes.ts"
 import type { Job, Measured } from "./window.ts"
@@ -18,11 +20,12 @@ const run = (job: Job): Promise<Measured> => {
   if (pipeline !== undefined) return runPipelineRow(pipeline, job)
   const floor = floorRows.find(row => row === job.name)
   if (floor !== undefined) return runFloorRow(floor, job)
+  if (job.name.startsWith("latency-")) return runLatency(job)
   switch (job.name) {
     case "kafkajs":
-      return runKafkaJs(job)
+      return runArrays(job, withKafkaJs)
     case "platformatic":
-      return runPlatformatic(job)
+      return runArrays(job, withPlatformatic)
     case "franz-go":
       return runFranzGo(job)
     case "static":
@@ -30,6 +33,7 @@ const run = (job: Job): Promise<Measured> => {
     case "java":
       return runJava(job)
     case "http":
+    case "http-benthos":
     case "http-echo":
       return runHttp(job)
     default:

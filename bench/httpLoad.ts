@@ -2,7 +2,9 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { guardProcess, releaseProcess } from "../test/support/Guard.ts"
+import { freePort } from "../test/support/ports.ts"
 import { eventCount, events } from "./events.ts"
+import { buildPeer } from "./peers.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
 const connections = 256
@@ -47,7 +49,7 @@ const answerLength = (buffer: Buffer): number => {
 /** 201 is "in Kafka"; 202, diverted, would not count. */
 const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer>, first: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    const expected = job.name === "http-echo" ? "200" : "201"
+    const expected = job.name === "http" ? "201" : "200"
     let next = first
     let received: Buffer = Buffer.alloc(0)
     let unsent: Buffer = received
@@ -81,9 +83,14 @@ const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer
     }).catch(reject)
   })
 
+const command = async (job: Job): Promise<readonly [string, ReadonlyArray<string>]> =>
+  job.name === "http-benthos"
+    ? [buildPeer("benthos"), [JSON.stringify({ ...job, port: await freePort() })]]
+    : [process.execPath, [fileURLToPath(new URL("httpServer.ts", import.meta.url)), JSON.stringify(job)]]
+
 export const runHttp = async (job: Job): Promise<Measured> => {
-  const file = fileURLToPath(new URL("httpServer.ts", import.meta.url))
-  const server = spawn(process.execPath, [file, JSON.stringify(job)], { stdio: ["pipe", "pipe", "inherit"] })
+  const [file, args] = await command(job)
+  const server = spawn(file, [...args], { stdio: ["pipe", "pipe", "inherit"] })
   if (server.pid !== undefined) guardProcess(server.pid)
   const ended = new Promise<void>(resolve => server.once("exit", () => resolve()))
   try {

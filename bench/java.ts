@@ -7,7 +7,10 @@ import { events } from "./events.ts"
 import type { Job, Measured } from "./window.ts"
 
 /** Records per second the run is planned for, so that it takes about as long as the others' warm-up and window. */
-const expected = (size: number): number => (size <= 200 ? 450_000 : 180_000)
+const expected = ({ brokers, size }: Job): number => {
+  const one = size <= 200 ? 450_000 : size <= 1000 ? 180_000 : 20_000
+  return brokers.length === 1 ? one : one / 4
+}
 
 const settings = ["acks=all", "batch.size=262144", "linger.ms=5", "buffer.memory=134217728", "client.id=bench"]
 
@@ -16,7 +19,7 @@ export const runJava = async (job: Job): Promise<Measured> => {
   try {
     const payload = join(directory, "events.txt")
     writeFileSync(payload, events(job.size).join("\n"))
-    const records = Math.round((expected(job.size) * (job.warmUpMs + job.measureMs)) / 1000)
+    const records = Math.round((expected(job) * (job.warmUpMs + job.measureMs)) / 1000)
     const { stdout } = await runKafkaTool(
       "org.apache.kafka.tools.ProducerPerformance",
       [

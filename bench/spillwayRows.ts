@@ -11,8 +11,9 @@ import type { ProducerRecord } from "../src/Record.ts"
 import { eventCount, events } from "./events.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
-/** Records offered and not yet settled at most. */
+/** Records offered and not yet settled at most, and their bytes. */
 const outstandingLimit = 50_000
+const outstandingBytes = 128 * 1024 * 1024
 /** Records offered before the event loop gets its turn. */
 const burst = 1000
 
@@ -83,6 +84,7 @@ export const keepOffering = async (
   offer: (value: Buffer, settled: (outcome: Outcome) => void) => void
 ): Promise<void> => {
   const values = events(job.size)
+  const limit = Math.min(outstandingLimit, Math.floor(outstandingBytes / job.size))
   let outstanding = 0
   let next = 0
   let resume: (() => void) | undefined
@@ -90,17 +92,17 @@ export const keepOffering = async (
     if (outcome._tag === "Receipt") flow.acknowledged++
     else flow.fail(outcome)
     outstanding--
-    if (outstanding === outstandingLimit - burst || outstanding === 0) resume?.()
+    if (outstanding === limit - burst || outstanding === 0) resume?.()
   }
   while (flow.running) {
-    for (let i = 0; i < burst && outstanding < outstandingLimit; i++) {
+    for (let i = 0; i < burst && outstanding < limit; i++) {
       const value = values[next++ & (eventCount - 1)]
       if (value === undefined) continue
       outstanding++
       offer(value, settled)
     }
     await new Promise<void>(resolve => {
-      if (outstanding < outstandingLimit) setImmediate(resolve)
+      if (outstanding < limit) setImmediate(resolve)
       else resume = resolve
     })
   }

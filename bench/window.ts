@@ -2,6 +2,7 @@
  * What one contender answers, and the window in which acknowledged records are counted: after the warm-up, with the flow
  * neither starting nor ending inside it.
  */
+import type { Quantiles } from "./Latencies.ts"
 
 /** What a contender is told, as the JSON argument of its process. */
 export interface Job {
@@ -14,6 +15,16 @@ export interface Job {
   readonly measureMs: number
   /** Base URL of the SQS server, for the rows that need one. */
   readonly sqs?: string
+  /** Records per second to keep to, for the rows that do. */
+  readonly rate?: number
+}
+
+/** What the process took at one moment. */
+export interface Memory {
+  /** Since the flow began. */
+  readonly seconds: number
+  readonly rssMiB: number
+  readonly heapMiB: number
 }
 
 /** What it prints as the last line. */
@@ -23,6 +34,10 @@ export interface Measured {
   readonly cpuMicrosPerRecord?: number
   /** Requests as SQS bills them (64 KiB each) per million records. */
   readonly billedPerMillion?: number
+  /** Of the contender's own process, from before the flow began. */
+  readonly memory?: ReadonlyArray<Memory>
+  /** From when a record was due until it was acknowledged, of the rows that keep to a rate. */
+  readonly latencyMs?: Quantiles
 }
 
 /** Acknowledged records so far, and whether to go on offering. */
@@ -47,6 +62,24 @@ const ownCpu = async (): Promise<number> => {
   return user + system
 }
 
+/** Looks at the process's memory at once and then `everyMs`. */
+const watchMemory = (everyMs: number): (() => ReadonlyArray<Memory>) => {
+  const samples: Array<Memory> = []
+  const from = performance.now()
+  const look = () => {
+    const { heapUsed, rss } = process.memoryUsage()
+    const mebibytes = (bytes: number) => Math.round((bytes / 2 ** 20) * 10) / 10
+    const seconds = Math.round(performance.now() - from) / 1000
+    samples.push({ seconds, rssMiB: mebibytes(rss), heapMiB: mebibytes(heapUsed) })
+  }
+  look()
+  const timer = setInterval(look, everyMs)
+  return () => {
+    clearInterval(timer)
+    return samples
+  }
+}
+
 /**
  * Runs `start` (which offers until `running` is false) and counts what is acknowledged between the two marks.
  *
@@ -58,6 +91,8 @@ export const measure = async (
   start: () => Promise<unknown>,
   cpu: () => Promise<number> = ownCpu
 ): Promise<Measured> => {
+  // Another process's memory is not seen from here.
+  const memory = cpu === ownCpu ? watchMemory(100) : undefined
   const ended = start()
   await pause(job.warmUpMs)
   const from = { cpu: await cpu(), acknowledged: flow.acknowledged, at: performance.now() }
@@ -66,11 +101,17 @@ export const measure = async (
   const records = flow.acknowledged - from.acknowledged
   const cpuMicros = (await cpu()) - from.cpu
   flow.running = false
+  const samples = memory?.()
   await ended
   if (flow.failed > 0) {
     throw new Error(`${flow.failed} records of ${job.name} were not acknowledged: ${String(flow.firstFailure)}`)
   }
-  return { recordsPerSecond: records / seconds, cpuMicrosPerRecord: cpuMicros / Math.max(1, records) }
+  if (records === 0) throw new Error(`no record of ${job.name} was acknowledged in the window`)
+  return {
+    recordsPerSecond: records / seconds,
+    cpuMicrosPerRecord: cpuMicros / records,
+    ...(samples === undefined ? {} : { memory: samples })
+  }
 }
 
 const idPrefix = crypto.randomUUID().slice(0, 28)

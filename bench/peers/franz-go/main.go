@@ -23,7 +23,11 @@ type job struct {
 	Compression string   `json:"compression"`
 }
 
-const outstanding = 50_000
+// Records not yet acknowledged at most, and their bytes.
+const (
+	outstanding      = 50_000
+	outstandingBytes = 128 << 20
+)
 
 func fail(err error) {
 	if err != nil {
@@ -70,7 +74,7 @@ func main() {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchMaxBytes(1_000_000),
-		kgo.MaxBufferedRecords(outstanding),
+		kgo.MaxBufferedRecords(min(outstanding, outstandingBytes/len(values[0]))),
 		kgo.ProducerBatchCompression(codec(job.Compression)),
 	)
 	fail(err)
