@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Service as BreakerService } from "../CircuitBreaker.ts"
 import type { Envelope } from "../Envelope.ts"
-import type { KafkaError, Service as KafkaService, ProduceOutcome } from "../KafkaClient.ts"
+import { KafkaError, type Service as KafkaService, type ProduceOutcome } from "../KafkaClient.ts"
+import * as RecordBatch from "../RecordBatch.ts"
 import type { Copies } from "./copies.ts"
 import { isDivisible } from "./kafkaErrors.ts"
 import { Pacer } from "./pacer.ts"
@@ -85,6 +86,21 @@ const outage: Fate = { _tag: "Outage" }
 const recordsOf = (units: ReadonlyArray<Unit<Envelope>>): number =>
   units.reduce((sum, { recordCount }) => sum + recordCount, 0)
 
+/** What is wrong with a batch whose checksum Kafka found wrong: it was so before, and trying again would not help. */
+const broken = ({ bytes }: Unit<Envelope>, { reason }: KafkaError): KafkaError | undefined => {
+  if (reason !== "CORRUPT_MESSAGE") return undefined
+  const read = RecordBatch.info(bytes)
+  if (Either.isRight(read)) return undefined
+  const { message } = read.left
+  return new KafkaError({
+    class: "Permanent",
+    reason: "CORRUPT_MESSAGE_BODY",
+    retryable: false,
+    message,
+    cause: read.left
+  })
+}
+
 export const makeReplay = (options: ReplayOptions): Replay => {
   const { balancer, batchBytes, breaker, kafka, onTried, onUnknown, pressed, rate, writeTimeoutMs } = options
   const pacer = new Pacer(rate)
@@ -126,7 +142,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
           onTried?.({ unit, outcome, from: startedAt, to: now })
           return false
         }
-        const { error } = outcome
+        const error = broken(unit, outcome.error) ?? outcome.error
         if (error.retryable && now + retryPauseMs < endsAt) return true
         if (error.class === "Unknown") onUnknown(unit.recordCount)
         const refused = error.class === "Permanent" || countedReasons.has(error.reason)
