@@ -57,6 +57,9 @@ export const packVersion = 1
 /** Largest content a pack may unfold to, bytes. Bounds what one received message can make us allocate. */
 export const maximumContentBytes = 256 * 1024 * 1024
 
+/** Content up to so many bytes is unfolded in one piece; node's own pieces of 16 KiB are a way to the thread pool each. */
+const pieceBytes = 16 * 1024 * 1024
+
 const prefixBytes = 13
 /** Base64 of "SPW": three bytes are exactly four characters, so every body starts with it. */
 const bodyPrefix = "U1BX"
@@ -272,7 +275,9 @@ export const compress = (pack: Uint8Array): Effect.Effect<Uint8Array> =>
       return resume(Effect.succeed(pack))
     }
     const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-    zstdCompress(pack.subarray(prefixBytes), { params }, (error, frame) => {
+    // In one piece: what is larger than the content is of no use.
+    const chunkSize = Math.max(constants.Z_MIN_CHUNK, prefix.right.length)
+    zstdCompress(pack.subarray(prefixBytes), { params, chunkSize }, (error, frame) => {
       if (error !== null || frame.length >= prefix.right.length) return resume(Effect.succeed(pack))
       const packed = Buffer.allocUnsafe(prefixBytes + frame.length)
       writePrefix(packed, flagZstd, prefix.right.length, prefix.right.crc)
@@ -286,7 +291,11 @@ export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>,
   Effect.flatMap(readPrefix(pack), prefix => {
     if ((prefix.flags & flagZstd) === 0) return readContent(pack.subarray(prefixBytes), prefix)
     return Effect.async<ReadonlyArray<Envelope>, PackError>(resume => {
-      const options = { maxOutputLength: Math.max(1, prefix.length) }
+      const options = {
+        maxOutputLength: Math.max(1, prefix.length),
+        // One byte more than there is: a piece that is full is taken for one with more behind it.
+        chunkSize: Math.min(Math.max(constants.Z_MIN_CHUNK, prefix.length + 1), pieceBytes)
+      }
       zstdDecompress(pack.subarray(prefixBytes), options, (error, content) =>
         resume(
           error === null ? readContent(content, prefix) : Effect.fail(corrupt(`zstd: ${error.message || error.name}`))

@@ -8,7 +8,15 @@
 import { gunzipSync, zstdDecompressSync } from "node:zlib"
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
-import { checksum, headerBytes, readHeader, stamp, writeChecksum, writeHeader } from "./internal/batchLayout.ts"
+import {
+  checksum,
+  type Header,
+  headerBytes,
+  readHeader,
+  stamp,
+  writeChecksum,
+  writeHeader
+} from "./internal/batchLayout.ts"
 import { VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from "./internal/zigzag.ts"
 
 /** The bytes are not a record batch that this reader can take apart. */
@@ -53,33 +61,45 @@ export interface ReadRecord {
 const fail = (reason: RecordBatchError["reason"], message: string) =>
   Either.left(new RecordBatchError({ reason, message }))
 
-/** Reads and checks the header and the checksum of the batch at the start of `bytes`. */
-export const info = (bytes: Uint8Array): Either.Either<BatchInfo, RecordBatchError> => {
+const readFields = (bytes: Uint8Array): Either.Either<Header, RecordBatchError> => {
   if (bytes.length < headerBytes) return fail("Truncated", `${bytes.length} bytes, a batch header has ${headerBytes}`)
-  const header = readHeader(bytes)
-  if (header.magic !== 2) return fail("UnsupportedMagic", `magic byte ${header.magic}, expected 2`)
-  if (header.length < headerBytes || header.length > bytes.length) {
-    return fail("Truncated", `the header says ${header.length} bytes, ${bytes.length} are there`)
+  const fields = readHeader(bytes)
+  if (fields.magic !== 2) return fail("UnsupportedMagic", `magic byte ${fields.magic}, expected 2`)
+  if (fields.length < headerBytes || fields.length > bytes.length) {
+    return fail("Truncated", `the header says ${fields.length} bytes, ${bytes.length} are there`)
   }
-  const computed = checksum(bytes.subarray(0, header.length))
-  if (computed !== header.crc) {
-    return fail("ChecksumMismatch", `CRC-32C is ${computed.toString(16)}, the header says ${header.crc.toString(16)}`)
-  }
-  const compression = compressions[header.attributes & 7]
-  if (compression === undefined) return fail("UnsupportedCompression", `codec ${header.attributes & 7}`)
-  if (header.count < 0) return fail("Malformed", `record count ${header.count}`)
+  return Either.right(fields)
+}
+
+const described = (fields: Header): Either.Either<BatchInfo, RecordBatchError> => {
+  const compression = compressions[fields.attributes & 7]
+  if (compression === undefined) return fail("UnsupportedCompression", `codec ${fields.attributes & 7}`)
+  if (fields.count < 0) return fail("Malformed", `record count ${fields.count}`)
   return Either.right({
-    baseOffset: header.baseOffset,
-    length: header.length,
-    count: header.count,
+    baseOffset: fields.baseOffset,
+    length: fields.length,
+    count: fields.count,
     compression,
-    baseTimestamp: header.baseTimestamp,
-    maxTimestamp: header.maxTimestamp,
-    producerId: header.producerId,
-    producerEpoch: header.producerEpoch,
-    baseSequence: header.baseSequence
+    baseTimestamp: fields.baseTimestamp,
+    maxTimestamp: fields.maxTimestamp,
+    producerId: fields.producerId,
+    producerEpoch: fields.producerEpoch,
+    baseSequence: fields.baseSequence
   })
 }
+
+/** Reads and checks the header of the batch at the start of `bytes`, and leaves the checksum alone. */
+export const header = (bytes: Uint8Array): Either.Either<BatchInfo, RecordBatchError> =>
+  Either.flatMap(readFields(bytes), described)
+
+/** Reads and checks the header and the checksum of the batch at the start of `bytes`. */
+export const info = (bytes: Uint8Array): Either.Either<BatchInfo, RecordBatchError> =>
+  Either.flatMap(readFields(bytes), fields => {
+    const computed = checksum(bytes.subarray(0, fields.length))
+    return computed === fields.crc
+      ? described(fields)
+      : fail("ChecksumMismatch", `CRC-32C is ${computed.toString(16)}, the header says ${fields.crc.toString(16)}`)
+  })
 
 const inflate = (bytes: Uint8Array, batch: BatchInfo): Either.Either<Uint8Array, RecordBatchError> => {
   const body = bytes.subarray(headerBytes, batch.length)

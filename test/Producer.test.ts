@@ -6,6 +6,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as AppConfig from "../src/AppConfig.ts"
 import * as CircuitBreaker from "../src/CircuitBreaker.ts"
+import * as Envelope from "../src/Envelope.ts"
 import { openScheduleOf } from "../src/internal/fallback.ts"
 import { type Memory, make as makeKafka } from "../src/KafkaClient/Memory.ts"
 import type { Service as KafkaService, ProduceOutcome } from "../src/KafkaClient.ts"
@@ -144,6 +145,32 @@ describe("Producer", () => {
           Array.from({ length: 200 }, (_, index) => index)
         )
         assertBalanced(spillway.status().accounting)
+      })
+    ))
+
+  it("diverts in whole turns of its callers, over all partitions, while the breaker is open", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { parked, spillway } = yield* harness({ partitions: 3, retry: "after: 15m" })
+        yield* advance(40)
+        assert.ok(spillway.forceBreaker("default", "open"))
+        let told = 0
+        for (let burst = 1; burst <= 40; burst++) {
+          // 100 KiB: worth a request, were there anybody to work on it.
+          for (let i = 0; i < 100; i++) {
+            spillway.offer({ topic: "events", value: Buffer.alloc(1024) }, outcome => {
+              if (outcomeOf(outcome) === "diverted") told++
+            })
+          }
+          yield* advanceUntil("the diversion", () => told === burst * 100)
+        }
+        const packs = yield* Effect.forEach(parked(), ({ body }) => Envelope.fromBody(body))
+        const envelopes = packs.flat()
+        assert.deepEqual(
+          envelopes.map(({ recordCount }) => recordCount),
+          envelopes.map(() => 100)
+        )
+        assert.deepEqual(Array.from(new Set(envelopes.map(({ partition }) => partition))).sort(), [0, 1, 2])
       })
     ))
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Envelope from "../src/Envelope.ts"
+import { envelopeOf } from "./support/batches.ts"
 import { advance, advanceUntil, type Harness, harness, onTestClock } from "./support/doubles.ts"
 
 /** Publishes while Kafka refuses connections, so that everything ends in the queue. */
@@ -182,6 +183,28 @@ describe("RetryDaemon", () => {
         const reasons = dead.map(({ attributes }) => attributes["spillway-reason"])
         assert.deepEqual(reasons.sort(), ["CORRUPT_MESSAGE_BODY", "FOREIGN_MESSAGE_BODY", "FOREIGN_MESSAGE_BODY"])
         assert.equal(parked(h).length, 0)
+      })
+    ))
+
+  it("dead-letters a batch that was damaged before it was packed, at once, and delivers its neighbours", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const h = yield* harness({ partitions: 1 })
+        yield* advance(40)
+        const damaged = envelopeOf([{ key: "k", value: "damaged" }])
+        damaged.batch[damaged.batch.length - 1] = 0x7f
+        const pack = Envelope.encode([envelopeOf([{ key: "k", value: "whole" }]), damaged])
+        // Not merged with its neighbour, and not told apart by the pack's checksum: that is right.
+        const body = yield* Envelope.toBody(pack)
+        yield* h.queue.send([{ body, attributes: {}, delaySeconds: 0 }])
+        yield* advanceUntil("the dead letter", () => h.dead().length === 1 && parked(h).length === 0)
+        assert.deepEqual(values(h), ["whole"])
+        const [dead] = h.dead()
+        assert.equal(dead?.attributes["spillway-reason"], "CORRUPT_MESSAGE_BODY")
+        const [envelope] = yield* Envelope.fromBody(dead?.body ?? "")
+        assert.deepEqual(Buffer.from(envelope?.batch ?? []), Buffer.from(damaged.batch))
+        // Once for each batch: what is broken is not tried again.
+        assert.equal(h.kafka.calls.produce, 2)
       })
     ))
 

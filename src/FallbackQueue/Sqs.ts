@@ -1,6 +1,7 @@
 /**
  * The fallback queue on Amazon SQS, or anything that speaks its JSON protocol.
  */
+import { Buffer } from "node:buffer"
 import * as Sqs from "@aws-sdk/client-sqs"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -80,6 +81,28 @@ const makeClient = (client: ClientOptions, region: string, endpoint: string | un
     // Ours is per message: the SDK's fails the whole batch, stored messages and all.
     md5: false
   })
+
+/** The SDK writes a body into its JSON character by character, in JavaScript; what is as large as a pack is better written whole. */
+const sendCommand = (QueueUrl: string, entries: ReadonlyArray<QueueEntry>) => {
+  const Entries = entries.map(toBatchEntry)
+  const command = new Sqs.SendMessageBatchCommand({
+    QueueUrl,
+    Entries: Entries.map(({ Id }) => ({ Id, MessageBody: "" }))
+  })
+  command.middlewareStack.add(
+    next => args => {
+      // Never the empty bodies.
+      if (typeof args.request !== "object" || args.request === null || !("body" in args.request)) {
+        throw new Error("a request of the AWS SDK has no body to be set: it is not the pinned version")
+      }
+      args.request.body = Buffer.from(JSON.stringify({ QueueUrl, Entries }))
+      return next(args)
+    },
+    // Behind the SDK's own serializer, before the length is taken and the request signed.
+    { step: "build", priority: "high", name: "wholeJson" }
+  )
+  return command
+}
 
 /** Calls about a queue, which may not be there yet. `onNotFound` is told when an answer says so. */
 const connect = (
@@ -202,7 +225,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       )
 
     const send = (entries: ReadonlyArray<QueueEntry>, QueueUrl: string) => {
-      const command = new Sqs.SendMessageBatchCommand({ QueueUrl, Entries: entries.map(toBatchEntry) })
+      const command = sendCommand(QueueUrl, entries)
       return Effect.map(
         request("SendMessageBatch", abortSignal => sending.send(command, { abortSignal })),
         answer => {

@@ -271,14 +271,12 @@ export class Accumulator {
       this.#active.add(lane)
       this.#onWork()
     } else if (lane.callbacks.length === options.batchSize) this.#onWork()
-    else if (builder.size >= earlyBytes && builder.size - taken < earlyBytes && this.#idle(lane.leader)) {
-      this.#onEnough()
-    }
+    else if (builder.size >= earlyBytes && builder.size - taken < earlyBytes && this.#idle(lane)) this.#onEnough()
   }
 
-  /** A broker that has nothing of ours to work on. */
-  #idle(leader: number): boolean {
-    return (this.#inFlight.get(leader) ?? 0) === 0
+  /** Its broker could work on it now, and has nothing of ours. What is diverted anyway is better off in larger batches. */
+  #idle({ leader, partition, topic }: Lane): boolean {
+    return (this.#inFlight.get(leader) ?? 0) === 0 && this.#breaker.closed(topic, partition)
   }
 
   #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
@@ -379,6 +377,8 @@ export class Accumulator {
 
   #divertLane(lane: Lane, topic: Topic, into: Array<Batch>): void {
     lane.seal(topic.options.writeTimeoutMs)
+    // As behind any other batch: what an outage parks would else all be replayed to one partition.
+    topic.partitioner.rotate()
     for (const batch of lane.queue.splice(0)) {
       batch.settled = true
       into.push(batch)

@@ -1,13 +1,15 @@
 /**
  * How fast parked records return: additive increase, multiplicative decrease over a token bucket, so that a cluster that
- * has just come back is not pushed over again.
+ * has just come back is not pushed over again. It begins with one request, and believes what its answer shows.
  */
 
 /** Records per second right after recovery. */
 const firstRate = 10_000
 const slowest = 100
-/** Slow start doubles at every healthy answer up to here; beyond it each one adds a step. */
+/** In slow start the rate doubles at least with every healthy answer; after the first slow one each adds a step. */
 const step = 20_000
+/** Shorter waits are not worth a timer, ms. */
+const shortestWaitMs = 1
 
 export class Pacer {
   readonly #most: number
@@ -35,18 +37,22 @@ export class Pacer {
     this.#credit = 0
   }
 
-  /** Takes leave for some records; returns how long to wait first, ms. */
+  /** Takes leave for some records. 0: granted, and whoever comes next pays for it; else when to ask again, in so many ms. */
   take(records: number, now: number): number {
     const earned = this.#at === 0 ? 0 : ((now - this.#at) * this.#rate) / 1000
     this.#at = now
     // At most a tenth of a second of idleness is made up for.
-    this.#credit = Math.min(this.#credit + earned, this.#rate / 10) - records
-    return this.#credit >= 0 ? 0 : (-this.#credit / this.#rate) * 1000
+    this.#credit = Math.min(this.#credit + earned, this.#rate / 10)
+    const wait = (-this.#credit / this.#rate) * 1000
+    if (wait >= shortestWaitMs) return wait
+    this.#credit -= records
+    return 0
   }
 
-  /** A healthy answer came. */
-  speedUp(): void {
-    const faster = this.#rate < this.#threshold ? this.#rate * 2 : this.#rate + step
+  /** A healthy answer came: so many records, taken by Kafka in so many ms. That rate is one Kafka has shown to have. */
+  speedUp(records: number, ms: number): void {
+    const shown = (records / Math.max(1, ms)) * 1000
+    const faster = this.#rate < this.#threshold ? Math.max(this.#rate * 2, shown) : this.#rate + step
     // No faster than is used: credit would otherwise grow without bound while the queue is nearly empty.
     this.#rate = Math.min(faster, this.#most, 10_000_000)
   }

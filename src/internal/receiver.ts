@@ -8,6 +8,7 @@ import type { Service as BreakerService } from "../CircuitBreaker.ts"
 import type { Service as Queue, QueueMessage } from "../FallbackQueue.ts"
 import { isPointerBody } from "./claimPointer.ts"
 import { makeSignal } from "./signal.ts"
+import { maximumBatchBytes } from "./sqsSize.ts"
 import { handBack, hold, outageVisibilitySeconds } from "./visibility.ts"
 
 export interface ReceiverOptions {
@@ -40,8 +41,11 @@ const receivePauseMs = { first: 200, most: 10_000 }
 /** How long an open poll may take to bring what SQS has given it already, when it is to end, ms. */
 const answerOnItsWayMs = 250
 
-/** Messages are replayed together up to so many bytes of their bodies: what they hold is in memory at the same time. */
-const togetherBytes = 256 * 1024
+/**
+ * Messages are replayed together up to so many bytes of their bodies, as many as one can have: what they hold is in memory at
+ * the same time.
+ */
+const togetherBytes = maximumBatchBytes
 
 /** Small messages with their neighbours, others alone: a runner's cost is that of a message, not of its records. */
 export const together = (messages: ReadonlyArray<QueueMessage>): ReadonlyArray<ReadonlyArray<QueueMessage>> => {

@@ -7,13 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Service as BreakerService } from "../CircuitBreaker.ts"
 import type { Envelope } from "../Envelope.ts"
-import type { KafkaError, Service as KafkaService, ProduceOutcome } from "../KafkaClient.ts"
+import { KafkaError, type Service as KafkaService, type ProduceOutcome } from "../KafkaClient.ts"
+import * as RecordBatch from "../RecordBatch.ts"
 import type { Copies } from "./copies.ts"
 import { isDivisible } from "./kafkaErrors.ts"
 import { Pacer } from "./pacer.ts"
 import type { Balancer } from "./partitioner.ts"
 import { Placement } from "./placement.ts"
 import { divide, rounds, type Unit } from "./replayUnits.ts"
+import { makeSignal } from "./signal.ts"
 
 /** How an envelope, or a part of one, fared. */
 export type Fate =
@@ -81,13 +83,42 @@ const countedReasons: ReadonlySet<string> = new Set([
 
 const outage: Fate = { _tag: "Outage" }
 
+const recordsOf = (units: ReadonlyArray<Unit<Envelope>>): number =>
+  units.reduce((sum, { recordCount }) => sum + recordCount, 0)
+
+/** What is wrong with a batch whose checksum Kafka found wrong: it was so before, and trying again would not help. */
+const broken = ({ bytes }: Unit<Envelope>, { reason }: KafkaError): KafkaError | undefined => {
+  if (reason !== "CORRUPT_MESSAGE") return undefined
+  const read = RecordBatch.info(bytes)
+  if (Either.isRight(read)) return undefined
+  const { message } = read.left
+  return new KafkaError({
+    class: "Permanent",
+    reason: "CORRUPT_MESSAGE_BODY",
+    retryable: false,
+    message,
+    cause: read.left
+  })
+}
+
 export const makeReplay = (options: ReplayOptions): Replay => {
   const { balancer, batchBytes, breaker, kafka, onTried, onUnknown, pressed, rate, writeTimeoutMs } = options
   const pacer = new Pacer(rate)
+  const faster = makeSignal()
   const placement = new Placement(kafka, balancer, writeTimeoutMs)
   breaker.onChange((scope, state) => {
     if (scope === "cluster" && state === "open") pacer.restart()
   })
+
+  /** Waits for the pace. What others' answers show of Kafka in the meantime shortens it. */
+  const leave = (records: number) =>
+    Effect.gen(function* () {
+      while (true) {
+        const wait = pacer.take(records, yield* Clock.currentTimeMillis)
+        if (wait === 0) return
+        yield* Effect.timeoutOption(faster.wait, wait)
+      }
+    })
 
   /** Sends units, one per partition, until each has its fate or the attempt's time is over. */
   const send = (units: ReadonlyArray<Unit<Owned>>, fates: Map<Unit<Owned>, Fate>) =>
@@ -111,7 +142,7 @@ export const makeReplay = (options: ReplayOptions): Replay => {
           onTried?.({ unit, outcome, from: startedAt, to: now })
           return false
         }
-        const { error } = outcome
+        const error = broken(unit, outcome.error) ?? outcome.error
         if (error.retryable && now + retryPauseMs < endsAt) return true
         if (error.class === "Unknown") onUnknown(unit.recordCount)
         const refused = error.class === "Permanent" || countedReasons.has(error.reason)
@@ -136,12 +167,16 @@ export const makeReplay = (options: ReplayOptions): Replay => {
           )
           const outcomes = yield* Effect.onInterrupt(attempt, () => unheard)
           const now = yield* Clock.currentTimeMillis
+          const asked = recordsOf(pending.map(({ unit }) => unit))
           pending = pending.filter((one, index) => {
             const outcome = outcomes[index]
             return outcome !== undefined && settle(one, outcome, now)
           })
           if (now - at > healthyMs || pressed()) pacer.slowDown()
-          else if (pending.length === 0) pacer.speedUp()
+          else if (pending.length === 0) {
+            pacer.speedUp(asked, now - at)
+            faster.notify()
+          }
           if (pending.length === 0) return
           yield* Effect.ignore(kafka.metadata(Array.from(new Set(pending.map(({ unit }) => unit.topic))), 500))
           yield* Effect.sleep(retryPauseMs)
@@ -170,13 +205,8 @@ export const makeReplay = (options: ReplayOptions): Replay => {
       let queued = rounds(found.right.placed, batchBytes)
       for (let index = 0; index < queued.length; index++) {
         const units = queued[index] ?? []
-        const now = yield* Clock.currentTimeMillis
-        const wait = pacer.take(
-          units.reduce((sum, unit) => sum + unit.recordCount, 0),
-          now
-        )
         const fates = new Map<Unit<Owned>, Fate>()
-        yield* Effect.raceFirst(Effect.zipRight(wait >= 1 ? Effect.sleep(wait) : Effect.void, send(units, fates)), ends)
+        yield* Effect.raceFirst(Effect.zipRight(leave(recordsOf(units)), send(units, fates)), ends)
         for (const unit of units) {
           const fate = fates.get(unit) ?? outage
           // Recreated, or changed in its partitions: look again before the next attempt.

@@ -174,12 +174,12 @@ describe("together", () => {
   const sizes = (...bodies: ReadonlyArray<string>) =>
     together(bodies.map(message)).map(group => group.map(({ body }) => (body === pointer ? "pointer" : body.length)))
 
-  it("holds neighbours up to 256 KiB of bodies; what is larger, and what leads to an object, goes alone", () => {
+  it("holds neighbours up to 1 MiB of bodies; what is larger, and what leads to an object, goes alone", () => {
     const kib = (count: number) => "x".repeat(count * 1024)
     assert.deepEqual(sizes(), [])
     assert.deepEqual(sizes(kib(1), kib(1), kib(1)), [[1024, 1024, 1024]])
-    assert.deepEqual(sizes(kib(128), kib(128), kib(1)), [[131_072, 131_072], [1024]])
-    assert.deepEqual(sizes(kib(1000), kib(1), kib(1000)), [[1_024_000], [1024], [1_024_000]])
+    assert.deepEqual(sizes(kib(512), kib(512), kib(1)), [[524_288, 524_288], [1024]])
+    assert.deepEqual(sizes(kib(1024), kib(1), kib(1024)), [[1_048_576], [1024], [1_048_576]])
     assert.deepEqual(sizes(kib(1), pointer, kib(1), pointer, pointer), [
       [1024],
       ["pointer"],
