@@ -473,6 +473,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       while (true) {
         const failure = yield* Effect.match(fetchMetadata, { onSuccess: () => undefined, onFailure: error => error })
         metadataDone.notify()
+        accumulator.trim()
         if (failure !== undefined) breaker.unreachable(failure.reason)
         const calm = failure === undefined && accumulator.resolved
         // While the breaker has yet to notice an outage, asking again soon is what lets it.

@@ -64,6 +64,7 @@ class Driver {
       read: Protocol.readMetadata
     })
     this.#pool.learn(answer.brokers)
+    this.#frames.trim()
     return answer.topics.map((topic): TopicMetadata => {
       // Code 5 on the topic as a whole: it is being created and has no leaders yet.
       if (topic.errorCode !== 0) {

@@ -517,6 +517,11 @@ export class Accumulator {
     if (this.waiting > 0) this.#onWork()
   }
 
+  /** Gives back memory that was not needed since it was last called. */
+  trim(): void {
+    this.#pool.trim()
+  }
+
   /** The batch's bytes are not needed any more. */
   forget(batch: Batch): void {
     if (batch.buffer !== undefined) this.#pool.give(batch.buffer)
