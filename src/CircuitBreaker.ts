@@ -112,6 +112,9 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
     wake(state === "open" ? opened : waiting)
   })
   const keyOf = (topic: string, partition: number) => `${topic}-${partition}`
+  /** Hardly ever is there one: then no key is made, for this is asked for each batch. */
+  const ownOf = (topic: string, partition: number) =>
+    partitions.size === 0 ? undefined : partitions.get(keyOf(topic, partition))
 
   /** Waits until `holds`, woken by `sleepers`. */
   const until = (holds: () => boolean, sleepers: Set<() => void>): Effect.Effect<void> =>
@@ -131,7 +134,7 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
   const acquire = (topic: string, partition: number): Permit | undefined => {
     if (forced === "open") return undefined
     const at = now()
-    const own = partitions.get(keyOf(topic, partition))
+    const own = ownOf(topic, partition)
     if (forced === undefined && own !== undefined) {
       if (own.state === "open" && cluster.state === "closed" && at >= own.openUntil) own.halfOpen(at)
       if (own.state === "open") return undefined
@@ -148,9 +151,10 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
 
   const settle: Service["settle"] = (permit, result, durationMs, why = "") => {
     const at = now()
-    const key = keyOf(permit.topic, permit.partition)
     cluster.settle(permit.cluster, result, durationMs, at, why)
-    let own = partitions.get(key)
+    let own = ownOf(permit.topic, permit.partition)
+    if (own === undefined && result !== "failure") return
+    const key = keyOf(permit.topic, permit.partition)
     if (own === undefined && result === "failure" && cluster.state === "closed" && !permit.cluster.probe) {
       own = new BreakerState(thresholds, schedule, at, (state, reason) => announce(key, state, reason))
       partitions.set(key, own)
@@ -161,8 +165,7 @@ const build = (thresholds: Thresholds, schedule: OpenSchedule, now: () => number
     }
   }
 
-  const ownClosed = (topic: string, partition: number) =>
-    partitions.size === 0 || (partitions.get(keyOf(topic, partition))?.state ?? "closed") === "closed"
+  const ownClosed = (topic: string, partition: number) => (ownOf(topic, partition)?.state ?? "closed") === "closed"
 
   return {
     acquire,

@@ -32,8 +32,11 @@ export interface ProduceBatch {
   readonly partition: number
   readonly recordCount: number
   readonly bytes: Uint8Array
-  /** Memory right in front of `bytes` that the client may write to: head and batch of a request are then one piece. */
-  readonly room?: Uint8Array | undefined
+  /**
+   * Bytes right in front of `bytes`, in the same memory, that the client may write to: head and batch of a request are then
+   * one piece.
+   */
+  readonly room?: number | undefined
   /** CRC-32C of everything behind the header, where somebody has worked it out already. */
   readonly bodyChecksum?: number | undefined
   /**

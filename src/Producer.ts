@@ -121,6 +121,13 @@ const metadataPauseMs = { first: 100, most: 1000 }
 /** Longest a metadata request may take, ms. */
 const metadataTimeoutMs = 1000
 
+/** What became of a request's batches. */
+interface Answered {
+  /** Their callers are told when everything else is done. */
+  readonly delivered: Array<{ readonly batch: Batch; readonly baseOffset: bigint }>
+  readonly again: Array<Batch>
+}
+
 const durableOrFailed = (outcome: Outcome): Effect.Effect<Receipt, PublishError> =>
   outcome._tag === "Receipt" ? successPrimitive(outcome) : Effect.fail(outcome)
 
@@ -236,40 +243,41 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     }
 
     /** Everything about a delivered batch but telling its callers. */
-    const land = (batch: Batch) => {
-      const ms = now() - batch.openedAt
+    const land = (batch: Batch, at: number) => {
       batch.settled = true
       batch.lane.stalled = false
-      if (batch.permit !== undefined) breaker.settle(batch.permit, "success", now() - batch.sentAt)
-      dependencies.onDelivered?.(batch.recordCount, batch.bytes.length, ms)
+      if (batch.permit !== undefined) breaker.settle(batch.permit, "success", at - batch.sentAt)
+      dependencies.onDelivered?.(batch.recordCount, batch.bytes.length, at - batch.openedAt)
       accumulator.land(batch)
       finished(batch, "delivered")
     }
 
-    /** Acts on one batch's answer. True: it stays in flight and is tried again. Whoever is `delivered` is to be told. */
-    const settle = (batch: Batch, outcome: ProduceOutcome, delivered: Array<() => void>): boolean => {
-      if (batch.settled) return false
+    /** Acts on one batch's answer of this moment: whose is `delivered` is to be told, what is tried `again` stays in flight. */
+    const settle = (batch: Batch, outcome: ProduceOutcome, at: number, { delivered, again }: Answered): void => {
+      if (batch.settled) return
       if (outcome._tag === "Delivered") {
-        const { baseOffset } = outcome
-        land(batch)
-        delivered.push(() => batch.succeed("delivered", baseOffset))
-        return false
+        land(batch, at)
+        delivered.push({ batch, baseOffset: outcome.baseOffset })
+        return
       }
       const { error } = outcome
       batch.lastError = error
-      if (error.retryable) return true
+      if (error.retryable) {
+        again.push(batch)
+        return
+      }
       if (error.class !== "Permanent" || batch.maybeWritten) {
         accumulator.land(batch)
         batch.settled = true
         expire(batch)
-        return false
+        return
       }
       if (batch.permit !== undefined) breaker.settle(batch.permit, "ignored", now() - batch.sentAt)
       const pieces = split(batch, error)
       if (pieces === undefined) {
         accumulator.land(batch)
         reject(batch, rejection(error, batch.topic))
-        return false
+        return
       }
       batch.settled = true
       const { parts, rejected } = pieces
@@ -278,7 +286,6 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         accumulator.withdraw(rejected)
         reject(rejected, rejection(error, batch.topic))
       }
-      return false
     }
 
     const refreshMetadata = Effect.suspend(() => {
@@ -302,8 +309,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
 
     /** Tries until every batch is settled or its time is over. */
     const attempt = (batches: ReadonlyArray<Batch>, release: () => void, pauseMs: number): void => {
-      let left = 0
-      for (const batch of batches) left = Math.max(left, batch.deadline - now())
+      let latest = 0
+      for (const batch of batches) latest = Math.max(latest, batch.deadline)
+      const left = latest - now()
       if (left <= 0 || batches.length === 0) return release()
       // What comes of it is unknown to everyone else until it has an answer.
       for (const batch of batches) batch.attempting = true
@@ -332,19 +340,20 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       outcomes: ReadonlyArray<ProduceOutcome>,
       retryAll: (batches: ReadonlyArray<Batch>) => void
     ): void => {
-      const delivered: Array<() => void> = []
-      const again: Array<Batch> = []
+      const made: Answered = { delivered: [], again: [] }
+      const { delivered, again } = made
+      const at = now()
       try {
         batches.forEach((batch, index) => {
           const outcome = outcomes[index]
           if (outcome === undefined) return
           batch.attempting = false
-          if (settle(batch, outcome, delivered)) again.push(batch)
+          settle(batch, outcome, at, made)
         })
         // The broker works on the next request while the callers of this one are told.
         if (delivered.length > 0) pump()
       } finally {
-        for (const tell of delivered) tell()
+        for (const { baseOffset, batch } of delivered) batch.succeed("delivered", baseOffset)
       }
       if (again.length > 0) retryAll(again)
     }
@@ -464,6 +473,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       while (true) {
         const failure = yield* Effect.match(fetchMetadata, { onSuccess: () => undefined, onFailure: error => error })
         metadataDone.notify()
+        accumulator.trim()
         if (failure !== undefined) breaker.unreachable(failure.reason)
         const calm = failure === undefined && accumulator.resolved
         // While the breaker has yet to notice an outage, asking again soon is what lets it.

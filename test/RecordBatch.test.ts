@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { gzipSync, zstdCompressSync } from "node:zlib"
 import * as Either from "effect/Either"
 import fc from "fast-check"
-import { BatchBuilder, idHeaderPrefix } from "../src/internal/batchBuilder.ts"
+import { BatchBuilder, IdHeader } from "../src/internal/batchBuilder.ts"
 import { headerBytes, readHeader, stamp, writeChecksum, writeHeader } from "../src/internal/batchLayout.ts"
 import { BufferPool } from "../src/internal/bufferPool.ts"
 import * as RecordBatch from "../src/RecordBatch.ts"
@@ -24,7 +24,7 @@ test("whatever is appended is read back: keys, values, headers, timestamps, ids"
   const pool = new BufferPool(1024 * 1024)
   fc.assert(
     fc.property(fc.array(Generated.record, { minLength: 1, maxLength: 20 }), fc.nat(4096), (given, capacity) => {
-      const idHeader = { name: "spillway-id", prefix: idHeaderPrefix("spillway-id") }
+      const idHeader = new IdHeader("spillway-id")
       const builder = new BatchBuilder(pool, idHeader, capacity, 1_700_000_000_000)
       let size = headerBytes
       for (const one of given) size += builder.append(one, one.timestamp, unlimited, unlimited)

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { writeChecksum } from "../internal/batchLayout.ts"
+import { BufferPool } from "../internal/bufferPool.ts"
 import * as KafkaErrors from "../internal/kafkaErrors.ts"
 import * as Protocol from "../internal/kafkaProtocol.ts"
 import { ProducerIdentity } from "../internal/producerIdentity.ts"
@@ -26,6 +27,11 @@ export interface Options extends PoolOptions {
 /** What is kept back from an attempt's time for the broker's answer to travel, as a share. */
 const replicationShare = 0.9
 
+/** Most memory of requests that is kept for the next ones, bytes: the room of a few requests of many small batches. */
+const pooledFrameBytes = 16 * 1024 * 1024
+
+type Done = (outcomes: ReadonlyArray<ProduceOutcome>) => void
+
 type Failed = Extract<ProduceOutcome, { _tag: "Failed" }>
 
 const failed = (error: KafkaError): Failed => ({ _tag: "Failed", error })
@@ -33,6 +39,7 @@ const failed = (error: KafkaError): Failed => ({ _tag: "Failed", error })
 class Driver {
   readonly #idempotent: boolean
   readonly #pool: BrokerPool
+  readonly #frames = new BufferPool(pooledFrameBytes)
   /** Topic to leader by partition. */
   readonly #leaders = new Map<string, ReadonlyArray<number>>()
   /** Once the cluster has given one, or has refused to (then there is no current one). */
@@ -57,6 +64,7 @@ class Driver {
       read: Protocol.readMetadata
     })
     this.#pool.learn(answer.brokers)
+    this.#frames.trim()
     return answer.topics.map((topic): TopicMetadata => {
       // Code 5 on the topic as a whole: it is being created and has no leaders yet.
       if (topic.errorCode !== 0) {
@@ -96,18 +104,14 @@ class Driver {
   }
 
   /** Calls `done` once, within `timeoutMs`. What it needs to know first is usually known: then the bytes leave at once. */
-  send(
-    batches: ReadonlyArray<ProduceBatch>,
-    timeoutMs: number,
-    done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
-  ): void {
-    const outcomes = new Map<ProduceBatch, ProduceOutcome>()
+  send(batches: ReadonlyArray<ProduceBatch>, timeoutMs: number, done: Done): void {
     const identified = !this.#idempotent || this.#identity !== undefined || !batches.some(batch => batch.idempotent)
     if (identified && batches.every(batch => this.#leaders.has(batch.topic))) {
-      return this.#attemptAll(batches, timeoutMs, this.#identity?.current, outcomes, done)
+      return this.#attemptAll(batches, timeoutMs, this.#identity?.current, new Map(), done)
     }
     const endsAt = performance.now() + timeoutMs
     const left = () => Math.max(1, endsAt - performance.now())
+    const outcomes = new Map<ProduceBatch, ProduceOutcome>()
     this.#prepare(batches, left, outcomes).then(
       identity => this.#attemptAll(batches, left(), identity, outcomes, done),
       cause => {
@@ -134,13 +138,13 @@ class Driver {
     return this.#identity === undefined ? this.#identify(left()) : this.#identity.current
   }
 
-  /** One request to each leader; `done` once all have come to something. */
+  /** One request to each leader, for the batches without an outcome; `done` once all have come to something. */
   #attemptAll(
     batches: ReadonlyArray<ProduceBatch>,
     timeoutMs: number,
     identity: ProducerIdentity | undefined,
     outcomes: Map<ProduceBatch, ProduceOutcome>,
-    done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
+    done: Done
   ): void {
     const byLeader = new Map<string, Array<ProduceBatch>>()
     for (const batch of batches) {
@@ -160,16 +164,25 @@ class Driver {
       if (same === undefined) byLeader.set(address, [batch])
       else same.push(batch)
     }
-    let open = byLeader.size
-    const finish = () => {
+    const finish: Done = all => {
       if (identity?.exhausted === true && this.#identity?.current === identity) this.#identity = undefined
-      done(batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition))))
+      done(all)
     }
-    const one = () => {
-      if (--open === 0) finish()
+    const inOrder = () =>
+      finish(batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition))))
+    let open = byLeader.size
+    if (open === 0) return inOrder()
+    for (const [address, group] of byLeader) {
+      // The usual case: whoever asks has sorted them by leader.
+      if (group.length === batches.length) return this.#attempt(address, batches, timeoutMs, identity, finish)
+      this.#attempt(address, group, timeoutMs, identity, found => {
+        group.forEach((batch, index) => {
+          const outcome = found[index]
+          if (outcome !== undefined) outcomes.set(batch, outcome)
+        })
+        if (--open === 0) inOrder()
+      })
     }
-    if (open === 0) return finish()
-    for (const [address, group] of byLeader) this.#attempt(address, group, timeoutMs, identity, outcomes, one)
   }
 
   /** One Produce request to one broker: calls `done` once, within `timeoutMs`. */
@@ -178,21 +191,19 @@ class Driver {
     batches: ReadonlyArray<ProduceBatch>,
     timeoutMs: number,
     identity: ProducerIdentity | undefined,
-    outcomes: Map<ProduceBatch, ProduceOutcome>,
-    done: () => void
+    done: Done
   ): void {
     const link = this.#pool.link(address)
     let written = false
     let open = true
-    const end = () => {
+    let release = () => {}
+    const end = (outcomes: ReadonlyArray<ProduceOutcome>) => {
       open = false
       clearTimeout(timer)
-      done()
+      done(outcomes)
     }
     const fail = (errorOf: (batch: ProduceBatch) => KafkaError) => {
-      if (!open) return
-      for (const batch of batches) outcomes.set(batch, this.#refused(batch, errorOf(batch), identity))
-      end()
+      if (open) end(batches.map(batch => this.#refused(batch, errorOf(batch), identity)))
     }
     const failBy = (cause: unknown) => fail(batch => KafkaErrors.fromThrown(cause, written, batch.stamp !== undefined))
     const timer = setTimeout(() => {
@@ -208,12 +219,15 @@ class Driver {
       if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
       const answered = (payload: Uint8Array) => {
         if (!open) return
+        let outcomes: ReadonlyArray<ProduceOutcome>
         try {
-          this.#settle(batches, Protocol.readProduce(payload, apiVersion), identity, outcomes)
+          outcomes = this.#settle(batches, Protocol.readProduce(payload, apiVersion), identity)
         } catch (cause) {
           return failBy(cause)
         }
-        end()
+        // The broker has read all of the request. Without an answer the socket may still be reading its memory.
+        release()
+        end(outcomes)
       }
       const pieces = (correlationId: number) => {
         for (const batch of batches) {
@@ -222,13 +236,13 @@ class Driver {
           else identity.stamp(batch)
         }
         written = true
-        return Protocol.produceFrame({
-          correlationId,
-          clientId: link.clientId,
-          version: apiVersion,
-          timeoutMs: Math.max(1, Math.floor(timeoutMs * replicationShare)),
-          batches
-        })
+        const timeout = Math.max(1, Math.floor(timeoutMs * replicationShare))
+        const framed = Protocol.produceFrame(
+          { correlationId, clientId: link.clientId, version: apiVersion, timeoutMs: timeout, batches },
+          this.#frames
+        )
+        release = framed.release
+        return framed.pieces
       }
       const request = {
         apiKey: Protocol.apiKeys.produce,
@@ -251,32 +265,31 @@ class Driver {
   #settle(
     batches: ReadonlyArray<ProduceBatch>,
     answered: ReadonlyArray<Protocol.ProducedPartition>,
-    identity: ProducerIdentity | undefined,
-    outcomes: Map<ProduceBatch, ProduceOutcome>
-  ): void {
+    identity: ProducerIdentity | undefined
+  ): ReadonlyArray<ProduceOutcome> {
     const answers = (batch: ProduceBatch, one: Protocol.ProducedPartition | undefined): boolean =>
       one?.partition === batch.partition && one.topic === batch.topic
-    for (const [index, batch] of batches.entries()) {
+    return batches.map((batch, index): ProduceOutcome => {
       // Brokers answer in the order they were asked in, as far as anybody has seen.
       const same = answered[index]
       const answer = answers(batch, same) ? same : answered.find(one => answers(batch, one))
       if (answer === undefined) {
-        outcomes.set(batch, this.#refused(batch, KafkaErrors.unanswered(batch.stamp !== undefined), identity))
-      } else if (answer.errorCode === 0 || answer.errorCode === KafkaErrors.duplicateSequence) {
-        identity?.delivered(batch)
-        outcomes.set(batch, { _tag: "Delivered", baseOffset: answer.errorCode === 0 ? answer.baseOffset : -1n })
-      } else {
-        if (KafkaErrors.asksForNewEpoch(answer.errorCode)) identity?.fenced(batch)
-        const { message, culprits } = answer
-        const error = KafkaErrors.fromCode(answer.errorCode, {
-          message,
-          culprits,
-          idempotent: batch.stamp !== undefined,
-          appended: answer.baseOffset >= 0n
-        })
-        outcomes.set(batch, this.#refused(batch, error, identity))
+        return this.#refused(batch, KafkaErrors.unanswered(batch.stamp !== undefined), identity)
       }
-    }
+      if (answer.errorCode === 0 || answer.errorCode === KafkaErrors.duplicateSequence) {
+        identity?.delivered(batch)
+        return { _tag: "Delivered", baseOffset: answer.errorCode === 0 ? answer.baseOffset : -1n }
+      }
+      if (KafkaErrors.asksForNewEpoch(answer.errorCode)) identity?.fenced(batch)
+      const { message, culprits } = answer
+      const error = KafkaErrors.fromCode(answer.errorCode, {
+        message,
+        culprits,
+        idempotent: batch.stamp !== undefined,
+        appended: answer.baseOffset >= 0n
+      })
+      return this.#refused(batch, error, identity)
+    })
   }
 
   #refused(batch: ProduceBatch, error: KafkaError, identity: ProducerIdentity | undefined): Failed {

@@ -2,7 +2,7 @@
  * Looks at a cluster for `doctor`, through the connections that records use, and through each by itself: kafkajs's admin
  * asks one broker for everything, which may be the one that is down. Nothing is written and nothing created.
  */
-import { BatchBuilder, idHeaderPrefix } from "../internal/batchBuilder.ts"
+import { BatchBuilder, IdHeader } from "../internal/batchBuilder.ts"
 import { writeChecksum } from "../internal/batchLayout.ts"
 import { BufferPool } from "../internal/bufferPool.ts"
 import * as Configs from "../internal/doctor/describeConfigs.ts"
@@ -71,12 +71,7 @@ const within = async <A>(ms: number, work: Promise<A>): Promise<A> => {
 }
 
 const recordBatch = (): Uint8Array => {
-  const builder = new BatchBuilder(
-    new BufferPool(0),
-    { name: "spillway-id", prefix: idHeaderPrefix("spillway-id") },
-    0,
-    0
-  )
+  const builder = new BatchBuilder(new BufferPool(0), new IdHeader("spillway-id"), 0, 0)
   builder.append(
     { key: null, value: null, headers: [], id: "doctor" },
     0,
@@ -102,14 +97,15 @@ const tryWrite = async (link: BrokerLink, topic: string, timeoutMs: number): Pro
   const batch = { topic, partition: noPartition, recordCount: 1, bytes: recordBatch(), idempotent: false }
   const request = { apiKey: Protocol.apiKeys.produce, apiName: "Produce", apiVersion }
   try {
-    const payload = await call(link, request, timeoutMs, correlationId =>
-      Protocol.produceFrame({
-        correlationId,
-        clientId: link.clientId,
-        version: apiVersion,
-        timeoutMs,
-        batches: [batch]
-      })
+    const payload = await call(
+      link,
+      request,
+      timeoutMs,
+      correlationId =>
+        Protocol.produceFrame(
+          { correlationId, clientId: link.clientId, version: apiVersion, timeoutMs, batches: [batch] },
+          new BufferPool(0)
+        ).pieces
     )
     const [answer] = Protocol.readProduce(payload, apiVersion)
     const error = KafkaErrors.fromCode(answer?.errorCode ?? -1)

@@ -7,7 +7,7 @@ import { check as checkEncoding, type Encoding } from "../encoding/Encoding.ts"
 import type { KafkaError, TopicMetadata } from "../KafkaClient.ts"
 import { type Durability, PublishError } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
-import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
+import { BatchBuilder, IdHeader } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
 import { type Batch, type Callback, Lane, tell } from "./lane.ts"
@@ -55,7 +55,7 @@ const earlyBytes = 64 * 1024
 
 interface Topic {
   readonly options: TopicOptions
-  readonly idHeader: { readonly name: string; readonly prefix: Uint8Array }
+  readonly idHeader: IdHeader
   readonly partitioner: Partitioner
   readonly lanes: Map<number, Lane>
   /** 0 until the topic was seen. */
@@ -77,6 +77,17 @@ interface Waiting {
 export interface Request {
   readonly leader: number
   readonly batches: ReadonlyArray<Batch>
+}
+
+/** What one `take` gives one broker. */
+interface Dispatch {
+  /** Requests in flight to it before. */
+  readonly busy: number
+  readonly requests: Array<Array<Batch>>
+  /** Of the newest of them, bytes. */
+  size: number
+  /** A batch had to stay: what is behind it stays, too. */
+  full: boolean
 }
 
 export interface Counters {
@@ -115,6 +126,8 @@ export class Accumulator {
   #flushing = false
   #records = 0
   #bytes = 0
+  /** Before this time no batch's time is over: partitions need not be looked through, which is dear with many of them. */
+  #nextDue = Number.POSITIVE_INFINITY
 
   /**
    * @param onWork called whenever there may be something to `take`
@@ -138,7 +151,7 @@ export class Accumulator {
       const lanes = new Map<number, Lane>()
       this.#topics.set(options.topic, {
         options,
-        idHeader: { name: options.idHeader, prefix: idHeaderPrefix(options.idHeader) },
+        idHeader: new IdHeader(options.idHeader),
         partitioner: new Partitioner(options.balancer),
         lanes,
         partitionCount: 0,
@@ -268,6 +281,7 @@ export class Accumulator {
     this.#bytes += taken
     if (lane.callbacks.length === 1) {
       lane.openedAt = now
+      this.#due(now, topic)
       this.#active.add(lane)
       this.#onWork()
     } else if (lane.callbacks.length === options.batchSize) this.#onWork()
@@ -298,32 +312,37 @@ export class Accumulator {
     this.#admitWaiting()
     const now = this.#now()
     const diverted: Array<Batch> = []
-    const requests = new Map<number, Array<Array<Batch>>>()
-    const lastSizes = new Map<number, number>()
+    const brokers = new Map<number, Dispatch>()
+    const taken: Array<Lane> = []
     for (const lane of this.#active) {
       const topic = this.#topics.get(lane.topic)
       if (topic === undefined || lane.empty) {
         this.#active.delete(lane)
         continue
       }
+      const calm = this.#breaker.closed(lane.topic, lane.partition)
       if (lane.inFlight !== undefined) {
         // Behind a probe, or behind what was in flight when the breaker opened, nobody waits.
-        if (!this.#breaker.closed(lane.topic, lane.partition)) this.#divertLane(lane, topic, diverted)
+        if (!calm) this.#divertLane(lane, topic, diverted)
         continue
       }
-      const busy = this.#inFlight.get(lane.leader) ?? 0
       if (lane.partition < 0) {
         // Nowhere to go yet. With the breaker open waiting is pointless: it gets its partition at replay.
-        if (!this.#breaker.closed(lane.topic, -1)) this.#divertLane(lane, topic, diverted)
+        if (!calm) this.#divertLane(lane, topic, diverted)
         continue
       }
-      const calm = this.#breaker.closed(lane.topic, lane.partition)
-      if (calm && !this.#ready(lane, topic, busy, now)) continue
-      const begun = requests.get(lane.leader) ?? []
+      let broker = brokers.get(lane.leader)
+      if (broker === undefined) {
+        broker = { busy: this.#inFlight.get(lane.leader) ?? 0, requests: [], size: 0, full: false }
+        brokers.set(lane.leader, broker)
+      }
+      if (calm && !this.#ready(lane, topic, broker.busy, now)) continue
+      const { requests } = broker
       const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
-      const size = (lastSizes.get(lane.leader) ?? 0) + bytes
-      const joins = begun.length > 0 && size <= requestBytes
-      if (!joins && busy + begun.length >= topic.options.maxInFlight) {
+      const joins = requests.length > 0 && !broker.full && broker.size + bytes <= requestBytes
+      if (!joins && broker.busy + requests.length >= topic.options.maxInFlight) {
+        // What came later is smaller, and would make many little batches of the room that is left.
+        broker.full = true
         // Nobody waits for a broker's place either, once a breaker has opened.
         if (!calm) this.#divertLane(lane, topic, diverted)
         continue
@@ -347,14 +366,20 @@ export class Accumulator {
       batch.sentAt = now
       lane.inFlight = batch
       lane.sentBytes += batch.bytes.length
-      lastSizes.set(lane.leader, joins ? size : bytes)
-      if (joins) begun[begun.length - 1]?.push(batch)
-      else requests.set(lane.leader, [...begun, [batch]])
+      taken.push(lane)
+      broker.size = joins ? broker.size + bytes : bytes
+      if (joins) requests[requests.length - 1]?.push(batch)
+      else requests.push([batch])
+    }
+    // Whoever went stands last the next time: partitions take turns, and each comes with as many records as it can.
+    for (const lane of taken) {
+      this.#active.delete(lane)
+      this.#active.add(lane)
     }
     const made: Array<Request> = []
-    for (const [leader, groups] of requests) {
-      this.#inFlight.set(leader, (this.#inFlight.get(leader) ?? 0) + groups.length)
-      for (const batches of groups) made.push({ leader, batches })
+    for (const [leader, { busy, requests }] of brokers) {
+      if (requests.length > 0) this.#inFlight.set(leader, busy + requests.length)
+      for (const batches of requests) made.push({ leader, batches })
     }
     return { requests: made, diverted }
   }
@@ -414,6 +439,11 @@ export class Accumulator {
     if (at >= 0) batch.lane.queue.splice(at, 1)
   }
 
+  /** A record accepted at that time is in memory: when `expire` must look at the latest. */
+  #due(openedAt: number, { options: { writeTimeoutMs } }: Topic): void {
+    this.#nextDue = Math.min(this.#nextDue, openedAt + writeTimeoutMs - shortestAttemptMs)
+  }
+
   /**
    * Batches whose time for Kafka is over, taken out; `lastError` says why. Waiting publishes past their bound fail.
    * `all`: it is over for every batch in flight.
@@ -422,6 +452,8 @@ export class Accumulator {
     const now = this.#now()
     this.#expireWaiting(now)
     const expired: Array<Batch> = []
+    if (now < this.#nextDue && !all) return expired
+    this.#nextDue = Number.POSITIVE_INFINITY
     for (const lane of this.#active) {
       const topic = this.#topics.get(lane.topic)
       if (topic === undefined) continue
@@ -443,6 +475,7 @@ export class Accumulator {
         expired.push(batch)
       }
       if (lane.empty) this.#active.delete(lane)
+      else this.#due(lane.oldestAt, topic)
     }
     for (const batch of expired) batch.settled = true
     return expired
@@ -482,6 +515,11 @@ export class Accumulator {
     this.forget(batch)
     this.#bytes -= batch.budgetBytes
     if (this.waiting > 0) this.#onWork()
+  }
+
+  /** Gives back memory that was not needed since it was last called. */
+  trim(): void {
+    this.#pool.trim()
   }
 
   /** The batch's bytes are not needed any more. */
@@ -538,6 +576,7 @@ export class Accumulator {
       taken = this.#open(topic, lane, batch.openedAt).append(record, timestamp, batchBytes, maxRecordBytes * 2)
     }
     lane.listen(callback, batch.indexes[index] ?? 0)
+    this.#due(batch.openedAt, topic)
     this.#bytes += taken
     this.#active.add(lane)
   }

@@ -36,14 +36,41 @@ export interface Trace {
 /** Enough for the head of a Produce request with names of usual length (it takes 34 bytes and the names), bytes. */
 const requestHeadBytes = 256
 
-/** The id header's constant part: name length, name, value length. */
-export const idHeaderPrefix = (name: string): Uint8Array => {
-  const text = Buffer.from(name, "utf8")
-  const prefix = new Uint8Array(varintSize(text.length) + text.length + varintSize(RecordId.idLength))
-  const afterLength = writeVarint(prefix, 0, text.length)
-  prefix.set(text, afterLength)
-  writeVarint(prefix, afterLength + text.length, RecordId.idLength)
-  return prefix
+/** Ids a batch has for itself: more than there are records in 100 MiB. */
+const idsOfBatch = 2 ** 22
+
+/** The record-id header of a topic, and the ids that are put there. Batches of the same millisecond share a draw. */
+export class IdHeader {
+  readonly name: string
+  /** What is the same in the headers of a batch: name length, name, value length, and the ids' constant part. */
+  template: Uint8Array
+  readonly #idAt: number
+  #drawnAt = Number.NaN
+  #drawn: RecordId.IdSequence = { prefix: "", start: 0 }
+  #batches = 0
+
+  constructor(name: string) {
+    this.name = name
+    const text = Buffer.from(name, "utf8")
+    this.#idAt = varintSize(text.length) + text.length + varintSize(RecordId.idLength)
+    this.template = new Uint8Array(this.#idAt + RecordId.prefixLength)
+    const afterLength = writeVarint(this.template, 0, text.length)
+    this.template.set(text, afterLength)
+    writeVarint(this.template, afterLength + text.length, RecordId.idLength)
+  }
+
+  /** The ids of a new batch; `template` is theirs. */
+  next(now: number): RecordId.IdSequence {
+    if (now !== this.#drawnAt || this.#drawn.start + (this.#batches + 2) * idsOfBatch > 2 ** 32) {
+      this.#drawnAt = now
+      this.#drawn = RecordId.sequence(now)
+      this.#batches = 0
+      // A new one: the batches before keep theirs.
+      this.template = this.template.slice()
+      writeAscii(this.template, this.#idAt, this.#drawn.prefix)
+    } else this.#batches++
+    return { prefix: this.#drawn.prefix, start: this.#drawn.start + this.#batches * idsOfBatch }
+  }
 }
 
 const sizeOf = (value: Uint8Array | string): number =>
@@ -52,13 +79,11 @@ const sizeOf = (value: Uint8Array | string): number =>
 export class BatchBuilder {
   readonly #pool: BufferPool
   readonly #idHeaderName: string
-  /** Id header prefix and the constant part of the ids, refreshed for each batch. */
   readonly #idTemplate: Uint8Array
-  readonly #idPrefixLength: number
-  /** What the pool gave: room for a request's head, then the batch. */
-  #whole: Buffer
+  /** Room for a request's head, then the batch. */
   #buffer: Buffer
-  #position = headerBytes
+  /** Where the next record is written. */
+  #position = requestHeadBytes + headerBytes
   #baseTimestamp = 0
   #maxTimestamp = 0
   #ids: RecordId.IdSequence
@@ -68,29 +93,19 @@ export class BatchBuilder {
   count = 0
 
   /**
-   * @param idHeader the name of the record-id header
-   * @param now ms since the epoch, seeds the id sequence
+   * @param now ms since the epoch, seeds the ids
    */
-  constructor(
-    pool: BufferPool,
-    idHeader: { readonly name: string; readonly prefix: Uint8Array },
-    capacity: number,
-    now: number
-  ) {
+  constructor(pool: BufferPool, idHeader: IdHeader, capacity: number, now: number) {
     this.#pool = pool
     this.#idHeaderName = idHeader.name
-    this.#idPrefixLength = idHeader.prefix.length
-    this.#ids = RecordId.sequence(now)
-    this.#idTemplate = new Uint8Array(idHeader.prefix.length + RecordId.prefixLength)
-    this.#idTemplate.set(idHeader.prefix)
-    writeAscii(this.#idTemplate, idHeader.prefix.length, this.#ids.prefix)
-    this.#whole = pool.take(requestHeadBytes + capacity)
-    this.#buffer = this.#whole.subarray(requestHeadBytes)
+    this.#ids = idHeader.next(now)
+    this.#idTemplate = idHeader.template
+    this.#buffer = pool.take(requestHeadBytes + capacity)
   }
 
   /** Bytes of the batch so far, its header included. */
   get size(): number {
-    return this.#position
+    return this.#position - requestHeadBytes
   }
 
   /** The id of the n-th record, without keeping the buffer alive. */
@@ -143,7 +158,7 @@ export class BatchBuilder {
     let givenIdLength = 0
     if (ownHeader) {
       headerCount++
-      if (givenId === undefined) headersLength += this.#idPrefixLength + RecordId.idLength
+      if (givenId === undefined) headersLength += this.#idTemplate.length - RecordId.prefixLength + RecordId.idLength
       else {
         const nameLength = Buffer.byteLength(this.#idHeaderName)
         givenIdLength = Buffer.byteLength(givenId)
@@ -163,7 +178,7 @@ export class BatchBuilder {
       headersLength
     const needed = varintSize(body) + body
     if (needed > recordLimit) return -1
-    if (this.#position + needed > batchLimit && index > 0) return 0
+    if (this.size + needed > batchLimit && index > 0) return 0
     if (this.#position + needed > this.#buffer.length) this.#grow(this.#position + needed)
 
     const buffer = this.#buffer
@@ -209,27 +224,25 @@ export class BatchBuilder {
   }
 
   /**
-   * Writes the batch header, all but the checksum, and returns the bytes of the batch, the room in front of them, and the
-   * buffer that holds both. It goes back to the pool by `BufferPool.give` once nothing reads the bytes any more.
+   * Writes the batch header, all but the checksum, and returns the bytes of the batch, how much room is in front of them, and
+   * the buffer that holds both. It goes back to the pool by `BufferPool.give` once nothing reads the bytes any more.
    */
-  finish(): { readonly buffer: Buffer; readonly room: Buffer; readonly bytes: Buffer } {
-    writeHeader(this.#buffer, {
-      length: this.#position,
+  finish(): { readonly buffer: Buffer; readonly room: number; readonly bytes: Buffer } {
+    const bytes = this.#buffer.subarray(requestHeadBytes, this.#position)
+    writeHeader(bytes, {
+      length: bytes.length,
       attributes: 0,
       count: this.count,
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: this.#maxTimestamp
     })
-    const room = this.#whole.subarray(0, requestHeadBytes)
-    return { buffer: this.#whole, room, bytes: this.#buffer.subarray(0, this.#position) }
+    return { buffer: this.#buffer, room: requestHeadBytes, bytes }
   }
 
   #grow(needed: number): void {
-    const whole = this.#pool.take(requestHeadBytes + Math.max(needed, this.#buffer.length * 2))
-    const larger = whole.subarray(requestHeadBytes)
-    larger.set(this.#buffer.subarray(0, this.#position))
-    this.#pool.give(this.#whole)
-    this.#whole = whole
+    const larger = this.#pool.take(Math.max(needed, this.#buffer.length * 2))
+    larger.set(this.#buffer.subarray(requestHeadBytes, this.#position), requestHeadBytes)
+    this.#pool.give(this.#buffer)
     this.#buffer = larger
   }
 }

@@ -9,6 +9,7 @@ import { combine, crc32c } from "./crc32c.ts"
 export const headerBytes = 61
 
 const lengthAt = 8
+const leaderEpochAt = 12
 const magicAt = 16
 const crcAt = 17
 const attributesAt = 21
@@ -25,6 +26,21 @@ const lengthOverhead = 12
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Plain stores: small batches feel an object each for a view, and a bigint for each 64-bit field. */
+const setInt16 = (bytes: Uint8Array, at: number, value: number): void => {
+  bytes[at] = value >>> 8
+  bytes[at + 1] = value
+}
+const setInt32 = (bytes: Uint8Array, at: number, value: number): void => {
+  setInt16(bytes, at, value >>> 16)
+  setInt16(bytes, at + 2, value)
+}
+/** A safe integer as 64 bits. */
+const setInt64 = (bytes: Uint8Array, at: number, value: number): void => {
+  setInt32(bytes, at, Math.floor(value / 2 ** 32))
+  setInt32(bytes, at + 4, value % 2 ** 32)
+}
+
 export interface HeaderFields {
   /** Bytes of the whole batch, this header included. */
   readonly length: number
@@ -36,19 +52,18 @@ export interface HeaderFields {
 
 /** Writes a header without producer id. The checksum is left for `writeChecksum` or `stamp`. */
 export const writeHeader = (bytes: Uint8Array, fields: HeaderFields): void => {
-  const header = view(bytes)
-  header.setBigInt64(0, 0n)
-  header.setInt32(lengthAt, fields.length - lengthOverhead)
-  header.setInt32(12, -1)
-  header.setInt8(magicAt, 2)
-  header.setInt16(attributesAt, fields.attributes)
-  header.setInt32(lastOffsetDeltaAt, fields.count - 1)
-  header.setBigInt64(baseTimestampAt, BigInt(fields.baseTimestamp))
-  header.setBigInt64(maxTimestampAt, BigInt(fields.maxTimestamp))
-  header.setBigInt64(producerIdAt, -1n)
-  header.setInt16(producerEpochAt, -1)
-  header.setInt32(baseSequenceAt, -1)
-  header.setInt32(countAt, fields.count)
+  setInt64(bytes, 0, 0)
+  setInt32(bytes, lengthAt, fields.length - lengthOverhead)
+  setInt32(bytes, leaderEpochAt, -1)
+  bytes[magicAt] = 2
+  setInt16(bytes, attributesAt, fields.attributes)
+  setInt32(bytes, lastOffsetDeltaAt, fields.count - 1)
+  setInt64(bytes, baseTimestampAt, fields.baseTimestamp)
+  setInt64(bytes, maxTimestampAt, fields.maxTimestamp)
+  setInt64(bytes, producerIdAt, -1)
+  setInt16(bytes, producerEpochAt, -1)
+  setInt32(bytes, baseSequenceAt, -1)
+  setInt32(bytes, countAt, fields.count)
 }
 
 export interface Header extends HeaderFields {
@@ -89,14 +104,14 @@ export const writeChecksum = (bytes: Uint8Array, body?: number): void => {
     body === undefined
       ? checksum(bytes)
       : combine(crc32c(bytes.subarray(attributesAt, headerBytes)), body, bytes.length - headerBytes)
-  view(bytes).setUint32(crcAt, whole)
+  setInt32(bytes, crcAt, whole)
 }
 
 /** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them; `body` as in `writeChecksum`. */
 export const stamp = (bytes: Uint8Array, producerId: bigint, epoch: number, sequence: number, body?: number): void => {
-  const header = view(bytes)
-  header.setBigInt64(producerIdAt, producerId)
-  header.setInt16(producerEpochAt, epoch)
-  header.setInt32(baseSequenceAt, sequence)
+  setInt32(bytes, producerIdAt, Number(BigInt.asIntN(32, producerId >> 32n)))
+  setInt32(bytes, producerIdAt + 4, Number(BigInt.asIntN(32, producerId)))
+  setInt16(bytes, producerEpochAt, epoch)
+  setInt32(bytes, baseSequenceAt, sequence)
   writeChecksum(bytes, body)
 }

@@ -6,8 +6,14 @@ const minimumBytes = 1024
 /** Larger buffers are left to the garbage collector: they are rare and would pin memory. */
 const maximumPooledBytes = 4 * 1024 * 1024
 
+interface SizeClass {
+  readonly free: Array<Buffer>
+  /** Fewest that were free at once since the last trim. */
+  spare: number
+}
+
 export class BufferPool {
-  readonly #free = new Map<number, Array<Buffer>>()
+  readonly #classes = new Map<number, SizeClass>()
   readonly #limitBytes: number
   #pooledBytes = 0
 
@@ -16,11 +22,18 @@ export class BufferPool {
     this.#limitBytes = limitBytes
   }
 
+  /** Bytes kept for reuse. */
+  get pooledBytes(): number {
+    return this.#pooledBytes
+  }
+
   /** A buffer of at least `bytes`, its content undefined. */
   take(bytes: number): Buffer {
-    const size = sizeClass(bytes)
-    const buffer = this.#free.get(size)?.pop()
-    if (buffer === undefined) return Buffer.allocUnsafeSlow(size)
+    const size = sizeOf(bytes)
+    const found = this.#classes.get(size)
+    const buffer = found?.free.pop()
+    if (found === undefined || buffer === undefined) return Buffer.allocUnsafeSlow(size)
+    if (found.free.length < found.spare) found.spare = found.free.length
     this.#pooledBytes -= size
     return buffer
   }
@@ -29,12 +42,22 @@ export class BufferPool {
   give(buffer: Buffer): void {
     const size = buffer.length
     if (size > maximumPooledBytes || this.#pooledBytes + size > this.#limitBytes) return
-    const free = this.#free.get(size)
-    if (free === undefined) this.#free.set(size, [buffer])
-    else free.push(buffer)
+    const found = this.#classes.get(size)
+    if (found === undefined) this.#classes.set(size, { free: [buffer], spare: 0 })
+    else found.free.push(buffer)
     this.#pooledBytes += size
+  }
+
+  /** Leaves to the garbage collector what nobody has needed since the last time: called now and then, idle pools get empty. */
+  trim(): void {
+    for (const [size, { free, spare }] of this.#classes) {
+      free.splice(0, spare)
+      this.#pooledBytes -= spare * size
+      if (free.length === 0) this.#classes.delete(size)
+      else this.#classes.set(size, { free, spare: free.length })
+    }
   }
 }
 
-const sizeClass = (bytes: number): number =>
+const sizeOf = (bytes: number): number =>
   bytes <= minimumBytes ? minimumBytes : bytes > 2 ** 30 ? bytes : 2 ** (32 - Math.clz32(bytes - 1))

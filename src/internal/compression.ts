@@ -29,5 +29,6 @@ export const compress = (batch: Batch, compression: "none" | "gzip" | "zstd"): E
     const header = readHeader(plain)
     writeHeader(bytes, { ...header, length: bytes.length, attributes: codecs[compression] })
     batch.bytes = bytes
+    batch.room = 0
   })
 }

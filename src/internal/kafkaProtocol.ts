@@ -4,6 +4,7 @@
  * @see https://kafka.apache.org/protocol
  */
 import type { ProduceBatch } from "../KafkaClient.ts"
+import type { BufferPool } from "./bufferPool.ts"
 
 export const apiKeys = { produce: 0, metadata: 3, initProducerId: 22 } as const
 
@@ -23,6 +24,11 @@ export class Reader {
     const at = this.#at
     this.#at += size
     return at
+  }
+  /** Passes over so many bytes. */
+  skip(size: number): void {
+    this.#advance(size)
+    if (this.#at > this.#bytes.length) throw new RangeError("past the end of the answer")
   }
   int8 = (): number => this.#view.getInt8(this.#advance(1))
   int16 = (): number => this.#view.getInt16(this.#advance(2))
@@ -69,67 +75,88 @@ export const frame = (
   return [head, body]
 }
 
-/** The last so many bytes in front of a batch, when they are free. Compressing gives a batch other bytes. */
-const roomFor = ({ bytes, room }: ProduceBatch, length: number): Buffer | undefined => {
-  if (room === undefined || room.length < length || room.buffer !== bytes.buffer) return undefined
-  if (room.byteOffset + room.length !== bytes.byteOffset) return undefined
-  return Buffer.from(bytes.buffer, bytes.byteOffset - length, length)
+/** A batch up to this size is copied behind the one before it: that costs less than a piece of its own, bytes. */
+const copiedBytes = 64 * 1024
+
+/** The last so many bytes in front of a batch, and the batch, when they are free. */
+const withRoom = ({ bytes, room = 0 }: ProduceBatch, length: number): Buffer | undefined =>
+  room < length || bytes.byteOffset < length
+    ? undefined
+    : Buffer.from(bytes.buffer, bytes.byteOffset - length, length + bytes.length)
+
+/** A Produce request on its way: `release` gives back the memory it was made in, once nothing reads it any more. */
+export interface Framed {
+  /** To be written in order. */
+  readonly pieces: ReadonlyArray<Uint8Array>
+  readonly release: () => void
 }
 
 /**
- * A Produce request, acks=all, in front of and between the untouched batches, as the pieces to write in order. A batch that
- * goes alone and has room in front is one piece with the request's head.
+ * A Produce request, acks=all, in front of and between the untouched batches. Large batches are pieces of their own, uncopied;
+ * small ones share a piece with what is around them. A batch that goes alone and has room in front is one piece with the
+ * request's head.
  *
  * @param timeoutMs how long the broker may wait for its replicas
+ * @param pool memory for heads and small batches
  */
-export const produceFrame = (options: {
-  readonly correlationId: number
-  readonly clientId: string
-  readonly version: number
-  readonly timeoutMs: number
-  readonly batches: ReadonlyArray<ProduceBatch>
-}): ReadonlyArray<Uint8Array> => {
+export const produceFrame = (
+  options: {
+    readonly correlationId: number
+    readonly clientId: string
+    readonly version: number
+    readonly timeoutMs: number
+    readonly batches: ReadonlyArray<ProduceBatch>
+  },
+  pool: BufferPool
+): Framed => {
+  const { batches } = options
   const topics = new Map<string, Array<ProduceBatch>>()
-  for (const batch of options.batches) {
-    const same = topics.get(batch.topic)
-    if (same === undefined) topics.set(batch.topic, [batch])
-    else same.push(batch)
-  }
-  const pieces: Array<Uint8Array> = []
-  let headLength = 4 + 2 + 2 + 4 + stringSize(options.clientId) + 2 + 2 + 4 + 4
+  let headsLength = 4 + 2 + 2 + 4 + stringSize(options.clientId) + 2 + 2 + 4 + 4
+  let copied = 0
   let total = 0
-  let pending: Buffer | undefined
-  let at = 0
-  for (const [topic, batches] of topics) {
-    headLength += stringSize(topic) + 4
-    for (const batch of batches) {
-      const room = options.batches.length === 1 ? roomFor(batch, headLength + 8) : undefined
-      const head = room ?? Buffer.allocUnsafe(headLength + 8)
-      if (pending === undefined) {
-        at = head.writeInt16BE(apiKeys.produce, 4)
-        at = head.writeInt16BE(options.version, at)
-        at = head.writeInt32BE(options.correlationId, at)
-        at = writeString(head, at, options.clientId)
-        at = writeString(head, at, null)
-        at = head.writeInt16BE(-1, at)
-        at = head.writeInt32BE(options.timeoutMs, at)
-        at = head.writeInt32BE(topics.size, at)
-        pending = head
-      } else at = 0
-      if (batch === batches[0]) {
-        at = writeString(head, at, topic)
-        at = head.writeInt32BE(batches.length, at)
+  for (const batch of batches) {
+    const same = topics.get(batch.topic)
+    if (same === undefined) {
+      topics.set(batch.topic, [batch])
+      headsLength += stringSize(batch.topic) + 4
+    } else same.push(batch)
+    headsLength += 8
+    total += batch.bytes.length
+    if (batch.bytes.length <= copiedBytes) copied += batch.bytes.length
+  }
+  const [only] = batches
+  const alone = only !== undefined && batches.length === 1 ? withRoom(only, headsLength) : undefined
+  const buffer = alone ?? pool.take(headsLength + copied)
+  const pieces: Array<Uint8Array> = []
+  let at = buffer.writeInt32BE(headsLength + total - 4, 0)
+  at = buffer.writeInt16BE(apiKeys.produce, at)
+  at = buffer.writeInt16BE(options.version, at)
+  at = buffer.writeInt32BE(options.correlationId, at)
+  at = writeString(buffer, at, options.clientId)
+  at = writeString(buffer, at, null)
+  at = buffer.writeInt16BE(-1, at)
+  at = buffer.writeInt32BE(options.timeoutMs, at)
+  at = buffer.writeInt32BE(topics.size, at)
+  let from = 0
+  for (const [topic, those] of topics) {
+    at = writeString(buffer, at, topic)
+    at = buffer.writeInt32BE(those.length, at)
+    for (const { bytes, partition } of those) {
+      at = buffer.writeInt32BE(partition, at)
+      at = buffer.writeInt32BE(bytes.length, at)
+      if (alone !== undefined) continue
+      if (bytes.length <= copiedBytes) {
+        buffer.set(bytes, at)
+        at += bytes.length
+        continue
       }
-      at = head.writeInt32BE(batch.partition, at)
-      head.writeInt32BE(batch.bytes.length, at)
-      if (room === undefined) pieces.push(head, batch.bytes)
-      else pieces.push(Buffer.from(room.buffer, room.byteOffset, room.length + batch.bytes.length))
-      total += head.length + batch.bytes.length
-      headLength = 0
+      pieces.push(buffer.subarray(from, at), bytes)
+      from = at
     }
   }
-  pending?.writeInt32BE(total - 4, 0)
-  return pieces
+  if (alone !== undefined) return { pieces: [alone], release: () => undefined }
+  if (at > from) pieces.push(buffer.subarray(from, at))
+  return { pieces, release: () => pool.give(buffer) }
 }
 
 export interface ProducedPartition {
@@ -141,28 +168,30 @@ export interface ProducedPartition {
   readonly message: string | null
 }
 
+const nobody: ReadonlyArray<number> = []
+
 export const readProduce = (payload: Uint8Array, version: number): ReadonlyArray<ProducedPartition> => {
   const reader = new Reader(payload)
-  return reader
-    .array(() => {
-      const topic = reader.string() ?? ""
-      return reader.array((): ProducedPartition => {
-        const partition = reader.int32()
-        const errorCode = reader.int16()
-        const baseOffset = reader.int64()
-        reader.int64()
-        if (version >= 5) reader.int64()
-        const culprits: Array<number> = []
-        let message: string | null = null
-        if (version >= 8) {
-          const named = reader.array(() => ({ index: reader.int32(), message: reader.string() }))
-          for (const culprit of named) culprits.push(culprit.index)
-          message = reader.string() ?? named[0]?.message ?? null
-        }
-        return { topic, partition, errorCode, baseOffset, culprits, message }
-      })
-    })
-    .flat()
+  const answers: Array<ProducedPartition> = []
+  for (let topics = reader.int32(); topics > 0; topics--) {
+    const topic = reader.string() ?? ""
+    for (let partitions = reader.int32(); partitions > 0; partitions--) {
+      const partition = reader.int32()
+      const errorCode = reader.int16()
+      const baseOffset = reader.int64()
+      // Append time, and from version 5 on the log's start.
+      reader.skip(version >= 5 ? 16 : 8)
+      let culprits = nobody
+      let message: string | null = null
+      if (version >= 8) {
+        const named = reader.array(() => ({ index: reader.int32(), message: reader.string() }))
+        if (named.length > 0) culprits = named.map(({ index }) => index)
+        message = reader.string() ?? named[0]?.message ?? null
+      }
+      answers.push({ topic, partition, errorCode, baseOffset, culprits, message })
+    }
+  }
+  return answers
 }
 
 /** Body of a Metadata request that never creates topics. */

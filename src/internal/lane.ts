@@ -34,8 +34,8 @@ export class Batch implements ProduceBatch {
   readonly traces: ReadonlyArray<Trace> | undefined
   bytes: Uint8Array
   bodyChecksum: number | undefined
-  /** The builder's memory in front of them, for the head of a request. */
-  readonly room: Uint8Array | undefined
+  /** Bytes of the builder's memory in front of them, for the head of a request. */
+  room: number
   /** The pooled buffer behind `bytes`; undefined when it must not be reused. */
   buffer: Buffer | undefined
   stamp: BatchStamp | undefined
@@ -56,7 +56,7 @@ export class Batch implements ProduceBatch {
     lane: Lane,
     parts: {
       readonly bytes: Uint8Array
-      readonly room: Uint8Array | undefined
+      readonly room: number
       readonly buffer: Buffer | undefined
       readonly callbacks: ReadonlyArray<Callback>
       readonly indexes: ReadonlyArray<number>
@@ -146,13 +146,21 @@ export class Lane {
     return this.callbacks.length === 0 && this.queue.length === 0 && this.inFlight === undefined
   }
 
+  /** When the oldest record in it was accepted, ms since the epoch; infinity while it is empty. */
+  get oldestAt(): number {
+    const never = Number.POSITIVE_INFINITY
+    const open = this.callbacks.length === 0 ? never : this.openedAt
+    return Math.min(open, this.inFlight?.openedAt ?? never, this.queue[0]?.openedAt ?? never)
+  }
+
   /** Closes the batch being written and queues it. */
   seal(writeTimeoutMs: number): void {
     const builder = this.builder
     // A builder without records is left by one that was too large; the next record may have it.
     if (builder === undefined || this.callbacks.length === 0) return
     const { buffer, bytes, room } = builder.finish()
-    this.lastSize = bytes.length
+    // One small batch among large ones would have the next one grow from its size.
+    this.lastSize = Math.max(bytes.length, this.lastSize >> 1)
     this.queue.push(
       new Batch(this, {
         bytes,

@@ -9,7 +9,7 @@ import type { Cause } from "../DeadLetterQueue.ts"
 import * as Envelope from "../Envelope.ts"
 import type { QueueMessage } from "../FallbackQueue.ts"
 import * as RecordBatch from "../RecordBatch.ts"
-import { BatchBuilder, idHeaderPrefix } from "./batchBuilder.ts"
+import { BatchBuilder, IdHeader } from "./batchBuilder.ts"
 import { BufferPool } from "./bufferPool.ts"
 import * as ClaimPointer from "./claimPointer.ts"
 import { type Unmarshaller, unmarshal } from "./gosoline.ts"
@@ -54,7 +54,7 @@ const adopted = (
 ): Content => {
   const read = unmarshal(unmarshaller, body, { topic })
   if (read._tag === "Malformed") return unreadable("FOREIGN_MESSAGE_BODY", read.reason)
-  const builder = new BatchBuilder(new BufferPool(0), { name: idHeader, prefix: idHeaderPrefix(idHeader) }, 0, sentAt)
+  const builder = new BatchBuilder(new BufferPool(0), new IdHeader(idHeader), 0, sentAt)
   // Its message id identifies it on every further receive, as a random one would not.
   const record = { key: read.key, value: read.value, headers: read.headers, id: messageId }
   builder.append(record, sentAt, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)

@@ -25,7 +25,7 @@ export const split = (batch: Batch, error: KafkaError): Split | undefined => {
   const part = (places: ReadonlyArray<number>): Batch =>
     new Batch(batch.lane, {
       bytes: RecordBatch.fromRecords(places.flatMap(place => records[place] ?? [])),
-      room: undefined,
+      room: 0,
       buffer: undefined,
       callbacks: places.map(place => batch.callbacks[place] ?? (() => undefined)),
       indexes: places.map(place => batch.indexes[place] ?? 0),

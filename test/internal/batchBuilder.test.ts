@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import * as Either from "effect/Either"
-import { BatchBuilder, idHeaderPrefix } from "../../src/internal/batchBuilder.ts"
+import { BatchBuilder, IdHeader } from "../../src/internal/batchBuilder.ts"
 import { headerBytes, writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
@@ -9,7 +9,7 @@ import * as RecordBatch from "../../src/RecordBatch.ts"
 const unlimited = Number.MAX_SAFE_INTEGER
 
 const builder = (name = "spillway-id", pool = new BufferPool(0)) =>
-  new BatchBuilder(pool, { name, prefix: idHeaderPrefix(name) }, 0, 1_700_000_000_000)
+  new BatchBuilder(pool, new IdHeader(name), 0, 1_700_000_000_000)
 
 const recordsOf = (built: BatchBuilder) => {
   const { bytes } = built.finish()
@@ -94,4 +94,28 @@ test("ids: given, in a header, or made up, and each record names its own", () =>
     [1, 1, 1, 1, 2, 2, 2]
   )
   assert.notEqual(idAt(0), idAt(4))
+})
+
+test("batches of one millisecond have ids of their own, and a batch keeps those it began with", () => {
+  const header = new IdHeader("spillway-id")
+  const pool = new BufferPool(0)
+  const open = (now: number) => {
+    const built = new BatchBuilder(pool, header, 0, now)
+    built.append({ value: "v" }, 5, unlimited, unlimited)
+    return built
+  }
+  // More than one draw has ids for.
+  const batches = Array.from({ length: 2000 }, () => open(1_700_000_000_000))
+  const [first] = batches
+  const later = open(1_700_000_000_001)
+  first?.append({ value: "w" }, 5, unlimited, unlimited)
+  const seen = new Set<string>()
+  for (const built of [...batches, later]) {
+    recordsOf(built).forEach((record, index) => {
+      assert.equal(RecordBatch.idOf(record, "spillway-id"), built.idAt(index))
+      seen.add(built.idAt(index))
+    })
+  }
+  assert.equal(seen.size, 2002)
+  assert.ok((first?.idAt(2 ** 22 - 1) ?? "") < (batches[1]?.idAt(0) ?? ""))
 })

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { BufferPool } from "../../src/internal/bufferPool.ts"
 import * as Protocol from "../../src/internal/kafkaProtocol.ts"
 
 const int8 = (value: number): Buffer => Buffer.of(value & 0xff)
@@ -27,57 +28,83 @@ const batch = (topic: string, partition: number, text: string) => ({
   idempotent: false
 })
 
-test("a Produce request is byte for byte Kafka's, grouped by topic, the batches uncopied", () => {
-  const batches = [batch("tö", 1, "first"), batch("u", 0, "second"), batch("tö", 2, "third")]
-  const pieces = Protocol.produceFrame({ correlationId: 42, clientId: "me", version: 7, timeoutMs: 900, batches })
-  const body = all(
-    int16(0),
-    int16(7),
-    int32(42),
-    string("me"),
-    string(null),
-    int16(-1),
-    int32(900),
-    array(
-      all(
-        string("tö"),
-        array(all(int32(1), int32(5), Buffer.from("first")), all(int32(2), int32(5), Buffer.from("third")))
-      ),
-      all(string("u"), array(all(int32(0), int32(6), Buffer.from("second"))))
+const request = { correlationId: 42, clientId: "me", version: 7, timeoutMs: 900 }
+const noPool = new BufferPool(0)
+/** A large batch is written as it is. */
+const large = "x".repeat(64 * 1024 + 1)
+
+test("a Produce request is byte for byte Kafka's, grouped by topic; large batches uncopied, small ones in one piece", () => {
+  for (const [first, second, pieces] of [
+    ["first", "second", 1],
+    [large, "second", 3],
+    ["first", large, 2],
+    [large, large, 4]
+  ] as const) {
+    const batches = [batch("tö", 1, first), batch("u", 0, second), batch("tö", 2, "third")]
+    const framed = Protocol.produceFrame({ ...request, batches }, noPool)
+    const body = all(
+      int16(0),
+      int16(7),
+      int32(42),
+      string("me"),
+      string(null),
+      int16(-1),
+      int32(900),
+      array(
+        all(
+          string("tö"),
+          array(all(int32(1), int32(first.length), Buffer.from(first)), all(int32(2), int32(5), Buffer.from("third")))
+        ),
+        all(string("u"), array(all(int32(0), int32(second.length), Buffer.from(second))))
+      )
     )
-  )
-  assert.equal(Buffer.concat(pieces).toString("hex"), all(int32(body.length), body).toString("hex"))
-  for (const one of batches) assert.ok(pieces.includes(one.bytes))
+    assert.equal(Buffer.concat(framed.pieces).toString("hex"), all(int32(body.length), body).toString("hex"))
+    assert.equal(framed.pieces.length, pieces)
+    for (const { bytes } of batches) assert.equal(framed.pieces.includes(bytes), bytes.length > 64 * 1024)
+  }
+})
+
+test("a request's memory is used again once it is released, and not before", () => {
+  const pool = new BufferPool(1024 * 1024)
+  const framed = () => Protocol.produceFrame({ ...request, batches: [batch("t", 1, "a"), batch("t", 2, "b")] }, pool)
+  const first = framed()
+  const second = framed()
+  const memoryOf = ({ pieces: [piece] }: Protocol.Framed) => piece?.buffer
+  assert.notEqual(memoryOf(first), memoryOf(second))
+  first.release()
+  assert.equal(memoryOf(framed()), memoryOf(first))
 })
 
 test("a batch alone with room in front is one piece with its head, in the memory it has", () => {
-  const request = { correlationId: 42, clientId: "me", version: 7, timeoutMs: 900 }
-  const alone = batch("t", 1, "first")
-  const expected = Buffer.concat(Protocol.produceFrame({ ...request, batches: [alone] }))
+  const pool = new BufferPool(1024 * 1024)
+  const alone = batch("t", 1, large)
+  const expected = Buffer.concat(Protocol.produceFrame({ ...request, batches: [alone] }, pool).pieces)
   const headLength = expected.length - alone.bytes.length
-  const memory = Buffer.alloc(100, 0xff)
+  const memory = Buffer.alloc(70_000, 0xff)
   memory.set(alone.bytes, 60)
   const bytes = memory.subarray(60, 60 + alone.bytes.length)
-  const framed = (room: Buffer, more: ReadonlyArray<ReturnType<typeof batch>> = []) =>
-    Protocol.produceFrame({ ...request, batches: [{ ...alone, bytes, room }, ...more] })
+  const framed = (room: number, more: ReadonlyArray<ReturnType<typeof batch>> = [], own: Uint8Array = bytes) =>
+    Protocol.produceFrame({ ...request, batches: [{ ...alone, bytes: own, room }, ...more] }, pool)
 
-  const [piece, ...none] = framed(memory.subarray(0, 60))
+  const { pieces, release } = framed(60)
+  const [piece, ...none] = pieces
   assert.deepEqual(none, [])
   assert.equal(piece?.buffer, memory.buffer)
   assert.equal(Buffer.from(piece ?? []).toString("hex"), expected.toString("hex"))
   // Nothing outside of its room was touched, and a batch behind another finds its own bytes whole.
   assert.ok(memory.subarray(0, 60 - headLength).every(byte => byte === 0xff))
   assert.ok(memory.subarray(60 + bytes.length).every(byte => byte === 0xff))
+  // The memory is the batch's, not the request's.
+  release()
+  assert.notEqual(pool.take(memory.length).buffer, memory.buffer)
 
   memory.fill(0xff, 0, 60)
-  const untouched = [
-    framed(memory.subarray(60 - headLength + 1, 60)),
-    framed(memory.subarray(0, 59)),
-    framed(Buffer.alloc(60)),
-    framed(memory.subarray(0, 60), [batch("t", 2, "second")])
-  ]
-  for (const pieces of untouched) assert.ok(pieces.length > 1 && pieces.includes(bytes))
+  const untouched = [framed(headLength - 1), framed(0), framed(60, [batch("t", 2, "second")])]
+  for (const one of untouched) assert.ok(one.pieces.length > 1 && one.pieces.includes(bytes))
   assert.ok(memory.subarray(0, 60).every(byte => byte === 0xff))
+  // Other bytes than those the room was in front of: there is none at the begin of their memory.
+  const other = new Uint8Array(alone.bytes)
+  assert.ok(framed(60, [], other).pieces.includes(other))
 })
 
 test("small requests carry their length, header and body", () => {

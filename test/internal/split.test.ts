@@ -15,7 +15,7 @@ const batchOfRecords = (count: number) => {
   const ids = Array.from({ length: count }, (_, index) => `id-${index}`)
   const batch = new Batch(new Lane("t", 3), {
     bytes: batchOf(ids.map((id, index) => ({ id, key: `k${index}`, value: `v${index}` }))),
-    room: undefined,
+    room: 0,
     buffer: undefined,
     callbacks: ids.map(() => (outcome: Outcome, index: number) => {
       told.push(`${ids[index]}=${outcome instanceof Receipt ? outcome.id : outcome.reason}`)

@@ -2,13 +2,13 @@
  * Record batches for tests, by the builder that the Producer uses.
  */
 import type { Envelope } from "../../src/Envelope.ts"
-import { type Appendable, BatchBuilder, idHeaderPrefix } from "../../src/internal/batchBuilder.ts"
+import { type Appendable, BatchBuilder, IdHeader } from "../../src/internal/batchBuilder.ts"
 import { writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
 
 /** A finished batch with a valid checksum. Timestamps count up from 1000 unless given. */
 export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp?: number }>): Buffer => {
-  const idHeader = { name: "spillway-id", prefix: idHeaderPrefix("spillway-id") }
+  const idHeader = new IdHeader("spillway-id")
   const builder = new BatchBuilder(new BufferPool(0), idHeader, 0, 1000)
   records.forEach((record, index) => {
     builder.append(record, record.timestamp ?? 1000 + index, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
