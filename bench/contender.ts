@@ -27,6 +27,7 @@ const run = (job: Job): Promise<Measured> => {
     case "java":
       return runJava(job)
     case "http":
+    case "http-ndjson":
     case "http-echo":
       return runHttp(job)
     default:

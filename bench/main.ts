@@ -60,6 +60,7 @@ const contenders: ReadonlyArray<Contender> = [
     partitions => ({ name: `keyed-${partitions}`, partitions, runtime: "bun", sizes: onKafka, sqs: false }) as const
   ),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
+  { name: "http-ndjson", runtime: "bun", sizes: [200], sqs: false },
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
 ]
