@@ -34,7 +34,7 @@ const carriageReturn = 13
 const contentLength = Buffer.from("content-length: ")
 
 /** Bytes of the first whole answer in `buffer`, 0 while it is not all there. */
-const answerLength = (buffer: Buffer): number => {
+export const answerLength = (buffer: Buffer): number => {
   const end = buffer.indexOf("\r\n\r\n", 0, "latin1")
   if (end < 0) return 0
   // Bun writes header names as it was given them, and its own like this.
@@ -86,7 +86,7 @@ const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer
     }).catch(reject)
   })
 
-const requestsOf = (job: Job): ReadonlyArray<Buffer> => {
+export const requestsOf = (job: Job): ReadonlyArray<Buffer> => {
   const many = job.name === "http-ndjson"
   const values = events(job.size)
   const bodies = many
@@ -100,7 +100,11 @@ const requestsOf = (job: Job): ReadonlyArray<Buffer> => {
   return bodies.map(body => Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]))
 }
 
-export const runHttp = async (job: Job): Promise<Measured> => {
+/** The job's server in a process of its own, while `work` runs. `cpu`: its processor time so far, microseconds. */
+export const withServer = async <A>(
+  job: Job,
+  work: (server: { readonly port: number; readonly cpu: () => Promise<number> }) => Promise<A>
+): Promise<A> => {
   const file = fileURLToPath(new URL("httpServer.ts", import.meta.url))
   const server = spawn(process.execPath, [file, JSON.stringify(job)], { stdio: ["pipe", "pipe", "inherit"] })
   if (server.pid !== undefined) guardProcess(server.pid)
@@ -111,20 +115,25 @@ export const runHttp = async (job: Job): Promise<Measured> => {
       server.once("exit", code => reject(new Error(`the HTTP server ended with ${code}`)))
       server.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString("utf8"))))
     })
-    const requests = requestsOf(job)
-    const flow = new Flow()
-    const count = job.name === "http-ndjson" ? ndjson.connections : connections
-    const load = () =>
-      Promise.all(Array.from({ length: count }, (_, index) => post(flow, job, port, requests, index * 4)))
     const cpu = () =>
       new Promise<number>(resolve => {
         server.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString("utf8"))))
         server.stdin.write("cpu\n")
       })
-    return await measure(job, flow, load, cpu)
+    return await work({ port, cpu })
   } finally {
     server.stdin.end()
     await ended
     if (server.pid !== undefined) releaseProcess(server.pid)
   }
 }
+
+export const runHttp = (job: Job): Promise<Measured> =>
+  withServer(job, ({ cpu, port }) => {
+    const requests = requestsOf(job)
+    const flow = new Flow()
+    const count = job.name === "http-ndjson" ? ndjson.connections : connections
+    const load = () =>
+      Promise.all(Array.from({ length: count }, (_, index) => post(flow, job, port, requests, index * 4)))
+    return measure(job, flow, load, cpu)
+  })

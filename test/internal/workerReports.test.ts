@@ -15,7 +15,12 @@ const worker = (number: number, readiness: Readiness, accepted: number): WorkerR
         name: "seconds",
         type: "histogram",
         help: "B.",
-        samples: [[{ outcome: "delivered" }, { buckets: [[1000, accepted]], count: accepted, sum: 2000 }]]
+        samples: [
+          [
+            { outcome: "delivered" },
+            { buckets: [[1000, accepted]], count: accepted, sum: 2000, p50: 1, p99: 1, max: 1 }
+          ]
+        ]
       }
     ]
   }
