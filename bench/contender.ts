@@ -34,6 +34,7 @@ const run = (job: Job): Promise<Measured> => {
       return runJava(job)
     case "http":
     case "http-benthos":
+    case "http-ndjson":
     case "http-echo":
       return runHttp(job)
     default:

@@ -1,4 +1,7 @@
-/** 256 keep-alive connections, each posting one record and waiting for its answer; the server is another process. */
+/**
+ * Keep-alive connections, each posting and waiting for its answer: 256 with one record a request, 32 with a hundred as NDJSON.
+ * The server is another process.
+ */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { guardProcess, releaseProcess } from "../test/support/Guard.ts"
@@ -8,6 +11,7 @@ import { buildPeer } from "./peers.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
 const connections = 256
+const ndjson = { connections: 32, records: 100 } as const
 
 /** Bun's own sockets: a generator on `node:net` would take more of the machine than the server it measures. */
 interface BunSocket {
@@ -32,7 +36,7 @@ const carriageReturn = 13
 const contentLength = Buffer.from("content-length: ")
 
 /** Bytes of the first whole answer in `buffer`, 0 while it is not all there. */
-const answerLength = (buffer: Buffer): number => {
+export const answerLength = (buffer: Buffer): number => {
   const end = buffer.indexOf("\r\n\r\n", 0, "latin1")
   if (end < 0) return 0
   // Bun writes header names as it was given them, and its own like this.
@@ -49,7 +53,8 @@ const answerLength = (buffer: Buffer): number => {
 /** 201 is "in Kafka"; 202, diverted, would not count. */
 const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer>, first: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    const expected = job.name === "http" ? "201" : "200"
+    const expected = job.name === "http" || job.name === "http-ndjson" ? "201" : "200"
+    const records = job.name === "http-ndjson" ? ndjson.records : 1
     let next = first
     let received: Buffer = Buffer.alloc(0)
     let unsent: Buffer = received
@@ -65,7 +70,7 @@ const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer
       received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
       if (answerLength(received) === 0) return
       const status = received.toString("latin1", 9, 12)
-      if (status === expected) flow.acknowledged++
+      if (status === expected) flow.acknowledged += records
       else flow.fail(`${job.name} answered ${status}`)
       received = received.subarray(0, 0)
       send(socket)
@@ -88,7 +93,25 @@ const command = async (job: Job): Promise<readonly [string, ReadonlyArray<string
     ? [buildPeer("benthos"), [JSON.stringify({ ...job, port: await freePort() })]]
     : [process.execPath, [fileURLToPath(new URL("httpServer.ts", import.meta.url)), JSON.stringify(job)]]
 
-export const runHttp = async (job: Job): Promise<Measured> => {
+export const requestsOf = (job: Job): ReadonlyArray<Buffer> => {
+  const many = job.name === "http-ndjson"
+  const values = events(job.size)
+  const bodies = many
+    ? values.map((_, first) => {
+        const lines = Array.from({ length: ndjson.records }, (_, at) => values[(first + at) & (eventCount - 1)])
+        return Buffer.from(lines.map(value => `{"value":${value}}\n`).join(""))
+      })
+    : values
+  const type = many ? "application/x-ndjson" : "application/octet-stream"
+  const head = `POST /v1/topics/${job.topic}/records HTTP/1.1\r\nhost: bench\r\ncontent-type: ${type}\r\n`
+  return bodies.map(body => Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]))
+}
+
+/** The job's server in a process of its own, while `work` runs. `cpu`: its processor time so far, microseconds. */
+export const withServer = async <A>(
+  job: Job,
+  work: (server: { readonly port: number; readonly cpu: () => Promise<number> }) => Promise<A>
+): Promise<A> => {
   const [file, args] = await command(job)
   const server = spawn(file, [...args], { stdio: ["pipe", "pipe", "inherit"] })
   if (server.pid !== undefined) guardProcess(server.pid)
@@ -99,20 +122,25 @@ export const runHttp = async (job: Job): Promise<Measured> => {
       server.once("exit", code => reject(new Error(`the HTTP server ended with ${code}`)))
       server.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString("utf8"))))
     })
-    const head = `POST /v1/topics/${job.topic}/records HTTP/1.1\r\nhost: bench\r\ncontent-type: application/octet-stream\r\ncontent-length: ${job.size}\r\n\r\n`
-    const requests = events(job.size).map(value => Buffer.concat([Buffer.from(head), value]))
-    const flow = new Flow()
-    const load = () =>
-      Promise.all(Array.from({ length: connections }, (_, index) => post(flow, job, port, requests, index * 4)))
     const cpu = () =>
       new Promise<number>(resolve => {
         server.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString("utf8"))))
         server.stdin.write("cpu\n")
       })
-    return await measure(job, flow, load, cpu)
+    return await work({ port, cpu })
   } finally {
     server.stdin.end()
     await ended
     if (server.pid !== undefined) releaseProcess(server.pid)
   }
 }
+
+export const runHttp = (job: Job): Promise<Measured> =>
+  withServer(job, ({ cpu, port }) => {
+    const requests = requestsOf(job)
+    const flow = new Flow()
+    const count = job.name === "http-ndjson" ? ndjson.connections : connections
+    const load = () =>
+      Promise.all(Array.from({ length: count }, (_, index) => post(flow, job, port, requests, index * 4)))
+    return measure(job, flow, load, cpu)
+  })

@@ -45,6 +45,7 @@ export const contenders = ({
   { name: "static", runtime: "bun", sizes, sqs: false },
   ...[6, 96, 768].map(keyed),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
+  { name: "http-ndjson", runtime: "bun", sizes: [200], sqs: false },
   ...(go ? [{ name: "http-benthos", runtime: "go", sizes: [1000], sqs: false } as const] : []),
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "parking-floor", runtime: "bun", sizes: [200], sqs: true },

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "./cli/exit.ts"
 import * as Log from "./cli/log.ts"
 import * as PlainServe from "./cli/plainServe.ts"
+import { serve } from "./cli/startService.ts"
 
 const complain = (code: number, message: string): Effect.Effect<void> =>
   Effect.zipRight(
@@ -29,10 +30,7 @@ const command =
         Effect.promise(() => import("./cli/commandLine.ts")),
         ({ run }) => run(given)
       )
-    : Effect.flatMap(
-        Effect.promise(() => import("./cli/runService.ts")),
-        ({ serve }) => serve(plain)
-      )
+    : serve(plain)
 
 const program = command.pipe(
   Effect.catchAll(error => complain(error._tag === "ConfigError" ? Exit.codes.config : error.code, error.message)),

@@ -15,26 +15,29 @@ import * as Drivers from "../Drivers.ts"
 import * as HttpHandler from "../http/HttpHandler.ts"
 import * as StatusHistory from "../http/StatusHistory.ts"
 import { defaultLimits } from "../http/server/HttpServer.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Notice from "../Notice.ts"
 import { serve as listen, type Server } from "../runtime/serve.ts"
 import * as Spillway from "../Spillway.ts"
 import * as SpotNotice from "../SpotNotice.ts"
 import * as Exit from "./exit.ts"
-import { withoutReplay } from "./parts.ts"
+import { ofWorker, withoutReplay } from "./parts.ts"
+import type { ServeOptions } from "./startService.ts"
 import { type Entry, StatusLog } from "./statusLog.ts"
+import * as Link from "./workers/link.ts"
 
 /** How long open connections may take to close once every record has its outcome, ms. */
 const closeMs = 1000
 /** How often the status is looked at for the log and the dashboard's history, ms. */
 const lookMs = 1000
 
-const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler) => {
+const open = (config: AppConfig.AppConfig, handler: HttpHandler.HttpHandler, sharesPort: boolean) => {
   const { headerTimeoutMs, host: hostname, idleTimeoutMs, maxConnections, maxHeaderBytes, port, tls: pem } = config.http
   const limits = { ...defaultLimits, headerTimeoutMs, idleTimeoutMs, maxConnections, maxHeaderBytes }
   const tls = pem === undefined ? undefined : { ...pem, key: Redacted.value(pem.key) }
   return Effect.acquireRelease(
     Effect.tryPromise({
-      try: () => listen({ hostname, port, handler, limits, tls }),
+      try: () => listen({ hostname, port, handler, limits, tls, sharesPort }),
       catch: cause => {
         const why = cause instanceof Error ? cause.message : String(cause)
         const message = `cannot listen on ${hostname}:${port} (http.host, http.port): ${why}`
@@ -118,6 +121,25 @@ const shutDown = (
     })
   )
 
+/** What one worker hears of the host's end is for all of them. */
+const heardByAll = (spot: SpotNotice.Service, link: Link.Link): SpotNotice.Service => ({
+  ...spot,
+  interruption: Effect.raceFirst(
+    Effect.tap(spot.interruption, interruption => Effect.sync(() => link.interrupted(interruption))),
+    link.interruption
+  )
+})
+
+/** So is an operator's word. */
+const forcedForAll = (spillway: Spillway.Service, link: Link.Link): Spillway.Service => ({
+  ...spillway,
+  forceBreaker: (connection, state) => {
+    const found = spillway.forceBreaker(connection, state)
+    if (found) link.force({ connection, state })
+    return found
+  }
+})
+
 /** What one process does of all that Spillway can. */
 export interface Role {
   readonly config: AppConfig.AppConfig
@@ -126,28 +148,36 @@ export interface Role {
 }
 
 /** Runs until the first notice; the exit code. */
-export const run = (role: Role): Effect.Effect<number, Exit.CommandError, Scope.Scope> =>
+export const run = (role: Role, link?: Link.Link): Effect.Effect<number, Exit.CommandError, Scope.Scope> =>
   Effect.gen(function* () {
     const { config, intake } = role
     const runFork = Runtime.runFork(yield* Effect.runtime())
     const log = (entry: Entry) => void runFork(write(entry))
-    const notices = yield* Notice.listen(config.shutdown, yield* SpotNotice.make(config.shutdown.spot))
+    const spot = yield* SpotNotice.make(config.shutdown.spot)
+    const notices = yield* Notice.listen(config.shutdown, link === undefined ? spot : heardByAll(spot, link))
     const spillway = yield* Spillway.make(config, Drivers.live, Drivers.instanceName())
     const history = StatusHistory.make()
     const deadLetters = yield* deadLettersOf(config)
-    const handler = HttpHandler.make({ spillway, http: config.http, intake, history, deadLetters })
-    const server = yield* open(config, handler)
+    const workers = link?.gather
+    const handler = HttpHandler.make({
+      spillway: link === undefined ? spillway : forcedForAll(spillway, link),
+      http: config.http,
+      intake,
+      history,
+      deadLetters,
+      workers
+    })
+    link?.attend(
+      () => ({ health: handler.health(), families: Metrics.families(spillway.status()) }),
+      ({ connection, state }) => void spillway.forceBreaker(connection, state)
+    )
+    const server = yield* open(config, handler, link !== undefined)
+    link?.listening()
     yield* Effect.log(announcement(role, server.port))
     yield* Effect.forkScoped(Effect.interruptible(watch(spillway, history, log)))
     yield* notices.attend(spillway)
     return yield* shutDown(yield* notices.first, spillway, handler, server)
   })
-
-/** What `serve` was told. */
-export interface ServeOptions {
-  readonly config: ReadonlyArray<string>
-  readonly withoutRetry: boolean
-}
 
 /** Takes records and replays; sets the exit code at its end. */
 export const serve = ({
@@ -155,6 +185,10 @@ export const serve = ({
   withoutRetry
 }: ServeOptions): Effect.Effect<void, AppConfig.ConfigError | Exit.CommandError> =>
   Effect.gen(function* () {
-    const config = yield* AppConfig.load(files, process.env)
-    return yield* Exit.end(yield* run({ config: withoutRetry ? withoutReplay(config) : config, intake: true }))
+    const link = Link.open()
+    const loaded = yield* AppConfig.load(files, process.env)
+    const config = link === undefined ? loaded : ofWorker(loaded, link.worker)
+    const running = run({ config: withoutRetry ? withoutReplay(config) : config, intake: true }, link)
+    const ended = link === undefined ? running : Effect.annotateLogs(running, "worker", link.worker)
+    return yield* Exit.end(yield* ended)
   }).pipe(Effect.scoped)

@@ -2,6 +2,8 @@
  * The HTTP API: for the service's own server, and as a web-standard `fetch` handler to be mounted in an application.
  */
 import type { HttpConfig } from "../AppConfig.ts"
+import type { Health } from "../Health.ts"
+import type { WorkerReport } from "../internal/workerReports.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Access from "./Access.ts"
 import * as Answer from "./Answer.ts"
@@ -31,6 +33,8 @@ export interface Options {
   readonly intake?: boolean
   /** Whoever has it adds to it; without it `/v1/status/history` is not there. */
   readonly history?: StatusHistory
+  /** What this and other processes tell that serve the same port; without it, what this one tells is all. */
+  readonly workers?: (() => Promise<ReadonlyArray<WorkerReport>>) | undefined
   /** Without it no dead letters are there. */
   readonly deadLetters?: Pick<DeadLetterRoutes.Options, "services" | "run">
 }
@@ -41,6 +45,8 @@ export interface HttpHandler {
    * is nobody's.
    */
   readonly open: (head: RequestHead, respond: Respond) => Receiver | undefined
+  /** This process's readiness. */
+  readonly health: () => Health
   /** Never rejects. */
   readonly fetch: (request: Request) => Promise<Response>
   /**
@@ -55,7 +61,7 @@ export interface HttpHandler {
 
 const challenge = { "www-authenticate": 'Bearer realm="spillway"' }
 
-export const make = ({ deadLetters, history, http, intake: takes = true, spillway }: Options): HttpHandler => {
+export const make = ({ deadLetters, history, http, intake: takes = true, spillway, workers }: Options): HttpHandler => {
   const { clients = [], corsOrigins = [], maxBatchRecords = 100_000, token, tokens = [] } = http
   const { maxBodyBytes, requestTimeoutMs } = http
   let refusing = false
@@ -76,6 +82,12 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
   const mayOperate = () => closed
   // In an application it is the application that knows its pages.
   const ofOtherSite = http.host === undefined ? () => false : OtherSites.make(corsOrigins, !closed)
+  const health = (): Health => {
+    const { readiness, reasons } = spillway.status().health
+    return refusing && readiness !== "refusing"
+      ? { readiness: "refusing", reasons: ["shutting down"] }
+      : { readiness, reasons }
+  }
   const routes: ReadonlyArray<Route> = [
     PublishRoute.make(intake),
     TopicsRoute.make(intake),
@@ -90,7 +102,7 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
             native
           )
         ]),
-    PagesRoute.make({ spillway, history, events, refuse: native, refusing: () => refusing })
+    PagesRoute.make({ spillway, history, events, refuse: native, health, workers })
   ]
 
   const nothing: Call = {
@@ -151,6 +163,7 @@ export const make = ({ deadLetters, history, http, intake: takes = true, spillwa
 
   return {
     open,
+    health,
     fetch: request =>
       new Promise(resolve => {
         const receiver = open(ofRequest(request), answer => resolve(RequestBody.responseOf(answer)))

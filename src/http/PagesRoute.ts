@@ -2,6 +2,10 @@
  * What is read with `GET`: probes, metrics, status, its history and its events, the
  * description of the API, the dashboard's files.
  */
+import type { Health } from "../Health.ts"
+import { prometheusText } from "../internal/prometheusText.ts"
+import type { WorkerReport } from "../internal/workerReports.ts"
+import * as Workers from "../internal/workerReports.ts"
 import * as Metrics from "../Metrics.ts"
 import type { Service as Spillway } from "../Spillway.ts"
 import * as Answer from "./Answer.ts"
@@ -19,8 +23,10 @@ export interface Options {
   readonly history: StatusHistory | undefined
   readonly events: Pick<ReturnType<typeof StatusEvents.make>, "stream">
   readonly refuse: Answer.Refuse
-  /** Whether the service takes no more records, although Spillway still might. */
-  readonly refusing: () => boolean
+  /** This process's readiness. */
+  readonly health: () => Health
+  /** Undefined: no other process serves the port. */
+  readonly workers: (() => Promise<ReadonlyArray<WorkerReport>>) | undefined
 }
 
 const noStore = { "cache-control": "no-store" }
@@ -34,10 +40,10 @@ const openApi = (): Answer.Answer => {
   return Answer.json(200, openApiText)
 }
 
-export const make = ({ events, history, refuse, refusing, spillway }: Options): Route => {
+export const make = ({ events, health, history, refuse, spillway, workers }: Options): Route => {
   const page = (
     allows: Call["allows"],
-    answer: (head: RequestHead) => Answer.Answer,
+    answer: (head: RequestHead) => Answer.Answer | Promise<Answer.Answer>,
     methods: ReadonlyArray<string> = ["GET", "HEAD"]
   ): Call => ({
     methods,
@@ -46,24 +52,26 @@ export const make = ({ events, history, refuse, refusing, spillway }: Options): 
     intake: false,
     refuse,
     open: (head, respond) => {
-      respond(answer(head))
+      const given = answer(head)
+      if (given instanceof Promise) void given.then(respond)
+      else respond(given)
       return undefined
     }
   })
 
-  const ready = (): Answer.Answer => {
-    const { readiness, reasons } = spillway.status().health
-    const health =
-      refusing() && readiness !== "refusing"
-        ? { readiness: "refusing", reasons: ["shutting down"] }
-        : { readiness, reasons }
-    return Answer.json(health.readiness === "refusing" ? 503 : 200, JSON.stringify(health))
-  }
-  const exposition = (): Answer.Answer => ({
+  const readyAnswer = (judged: Health): Answer.Answer =>
+    Answer.json(judged.readiness === "refusing" ? 503 : 200, JSON.stringify(judged))
+  const ready = () =>
+    workers === undefined ? readyAnswer(health()) : workers().then(all => readyAnswer(Workers.healthOf(all)))
+  const expositionAnswer = (body: string): Answer.Answer => ({
     status: 200,
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-    body: Metrics.render(spillway.status())
+    body
   })
+  const exposition = () =>
+    workers === undefined
+      ? expositionAnswer(Metrics.render(spillway.status()))
+      : workers().then(all => expositionAnswer(prometheusText(Workers.familiesOf(all))))
   const stream = (head: RequestHead): Answer.Answer => {
     const body = events.stream(head.header("last-event-id"))
     if (body === undefined) return refuse("Overloaded", "as many event streams are open as may be")

@@ -84,7 +84,11 @@ const valueOf = (record: Readonly<Record<string, unknown>>, text: string): Uint8
   }
   if (value === undefined) return new Fault("value", "missing (a tombstone is null)")
   if (value === null || typeof value === "string") return value
-  return JsonSource.member(text, "value") ?? JSON.stringify(value)
+  const compact = JSON.stringify(value)
+  // Most are written so already, as the last member, and need not be looked through: what ends the object is a member of it,
+  // and one of another name that ends alike is refused by then.
+  if (text.endsWith(`"value":${compact}}`)) return compact
+  return JsonSource.member(text, "value") ?? compact
 }
 
 const build = (topic: string, record: unknown, text: string): ProducerRecord | Fault => {
@@ -135,25 +139,42 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 const newline = 10
 const blank = /^[ \t\r]*$/
 
+const byteOrderMark = 0xfeff
+
+const decoded = (bytes: Uint8Array): string | undefined => {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Calls back with each line, in order, numbered from 1; undefined: it is not UTF-8. Ends when told to. */
+const eachLine = (body: Uint8Array, next: (line: number, text: string | undefined) => boolean): void => {
+  // At once where all of it is UTF-8; where something is not, only the lines it is in have to do without.
+  const whole = decoded(body)
+  const length = whole === undefined ? body.length : whole.length
+  for (let line = 1, start = 0; start < length; line++) {
+    const found = whole === undefined ? body.indexOf(newline, start) : whole.indexOf("\n", start)
+    const end = found < 0 ? length : found
+    let text = whole === undefined ? decoded(body.subarray(start, end)) : whole.slice(start, end)
+    // The decoder takes it from the first one only.
+    if (text?.charCodeAt(0) === byteOrderMark) text = text.slice(1)
+    if (!next(line, text)) return
+    start = end + 1
+  }
+}
+
 /** The records of NDJSON, in order; blank lines are none. Undefined: more than `most`. */
 export const lines = (topic: string, body: Uint8Array, most: number): ReadonlyArray<Entry> | undefined => {
   const entries: Array<Entry> = []
-  let start = 0
-  for (let line = 1; start < body.length; line++) {
-    const found = body.indexOf(newline, start)
-    const end = found < 0 ? body.length : found
+  eachLine(body, (line, text) => {
     const where = `line ${line}`
-    let text: string | undefined
-    try {
-      text = decoder.decode(body.subarray(start, end))
-    } catch {
-      entries.push(wrong(where, "record", "not UTF-8"))
-    }
-    if (text !== undefined && !blank.test(text)) entries.push(parse(topic, text, where))
-    if (entries.length > most) return undefined
-    start = end + 1
-  }
-  return entries
+    if (text === undefined) entries.push(wrong(where, "record", "not UTF-8"))
+    else if (!blank.test(text)) entries.push(parse(topic, text, where))
+    return entries.length <= most
+  })
+  return entries.length > most ? undefined : entries
 }
 
 const space = new Set([9, 10, 13, 32])

@@ -32,6 +32,7 @@ declare const Bun: {
   readonly listen: (options: {
     readonly hostname: string
     readonly port: number
+    readonly reusePort: boolean
     readonly allowHalfOpen: boolean
     readonly tls?: {
       readonly cert: string
@@ -67,11 +68,12 @@ const namesOf = (socket: BunSocket): ReadonlyArray<string> => {
 const secured = ({ cert, clientCa, key }: ServeTls) =>
   clientCa === undefined ? { cert, key } : { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: false }
 
-export const serve = ({ handler, hostname, limits, port, tls }: ServeOptions): Server => {
+export const serve = ({ handler, hostname, limits, port, sharesPort = false, tls }: ServeOptions): Server => {
   const server = new HttpServer(handler.open, limits)
   const listener = Bun.listen({
     hostname,
     port,
+    reusePort: sharesPort,
     allowHalfOpen: true,
     ...(tls === undefined ? {} : { tls: secured(tls) }),
     socket: {

@@ -15,6 +15,7 @@ declare const Deno: {
     options: {
       readonly hostname: string
       readonly port: number
+      readonly reusePort: boolean
       readonly signal: AbortSignal
       readonly cert?: string
       readonly key?: string
@@ -25,7 +26,7 @@ declare const Deno: {
   ) => DenoServer
 }
 
-export const serve = ({ handler, hostname, port, tls }: ServeOptions): Server => {
+export const serve = ({ handler, hostname, port, sharesPort = false, tls }: ServeOptions): Server => {
   if (tls?.clientCa !== undefined) {
     throw new Error(
       "Deno's server cannot ask for client certificates (http.tls.client_ca_file): run on Bun, or use tokens"
@@ -36,8 +37,9 @@ export const serve = ({ handler, hostname, port, tls }: ServeOptions): Server =>
   let finished = false
   const { signal } = abort
   const onError = () => new Response(null, { status: 500 })
-  const server = Deno.serve({ hostname, port, signal, ...secure, onListen: () => {}, onError }, request =>
-    handler.fetch(request)
+  const server = Deno.serve(
+    { hostname, port, reusePort: sharesPort, signal, ...secure, onListen: () => {}, onError },
+    request => handler.fetch(request)
   )
   const end = server.finished.then(() => {
     finished = true

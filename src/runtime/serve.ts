@@ -1,6 +1,7 @@
 /**
  * The service's HTTP server, whichever runtime this is: Spillway's own on Bun's sockets, the runtime's own on Deno.
  */
+import process from "node:process"
 import type { HttpHandler } from "../http/HttpHandler.ts"
 import type { ServerLimits } from "../http/server/HttpServer.ts"
 import * as Bun from "./bun.ts"
@@ -27,7 +28,15 @@ export interface ServeOptions {
   readonly limits: ServerLimits
   /** Absent: plain HTTP. */
   readonly tls?: ServeTls | undefined
+  /** Other processes listen on the same port, and the system shares the connections out (`SO_REUSEPORT`); not by default. */
+  readonly sharesPort?: boolean
 }
+
+/** Why processes cannot share a port here; undefined: they can. */
+export const cannotSharePort = (platform: string = process.platform): string | undefined =>
+  platform === "linux"
+    ? undefined
+    : `several processes on one port need Linux, which shares connections out among them (SO_REUSEPORT); this is ${platform}`
 
 export interface Server {
   /** The port it really listens on. */

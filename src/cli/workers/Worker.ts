@@ -1,0 +1,73 @@
+/**
+ * A worker as the process above it holds it: a process that runs the same command line, and a line to it.
+ */
+import { spawn } from "node:child_process"
+import process from "node:process"
+import type { Report } from "../../internal/workerReports.ts"
+import * as Itself from "../../runtime/itself.ts"
+import { type FromWorker, isFromWorker, type ToWorker, variable } from "./messages.ts"
+
+export interface End {
+  /** 1 for one that a signal killed. */
+  readonly code: number
+  readonly why: string
+}
+
+export interface Worker {
+  readonly ended: Promise<End>
+  readonly signal: (signal: NodeJS.Signals) => void
+  readonly tell: (message: ToWorker) => void
+  /** What it tells of itself; undefined when it does not within the time. */
+  readonly report: (withinMs: number) => Promise<Report | undefined>
+}
+
+/** @param onMessage not called before this has returned */
+export const start = (index: number, onMessage: (message: FromWorker) => void): Worker => {
+  const { args, file } = Itself.command()
+  const child = spawn(file, [...args, ...process.argv.slice(2)], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    env: { ...process.env, [variable]: String(index) }
+  })
+  const calls = new Map<number, (report: Report | undefined) => void>()
+  let last = 0
+  let running = true
+  child.on("message", message => {
+    if (!isFromWorker(message)) return
+    if (message._tag === "Report") calls.get(message.call)?.(message.report)
+    else onMessage(message)
+  })
+  const ended = new Promise<End>(resolve => {
+    const end = (code: number, why: string) => {
+      running = false
+      for (const answer of calls.values()) answer(undefined)
+      resolve({ code, why })
+    }
+    child.once("error", error => end(1, error.message))
+    child.once("exit", (code, signal) => end(code ?? 1, code === null ? String(signal) : `exit code ${code}`))
+  })
+  const tell = (message: ToWorker): void => {
+    // It may be gone already: `ended` tells.
+    if (running && child.connected) child.send(message, () => {})
+  }
+  return {
+    ended,
+    // Not the child's own `kill`: on Deno it works once only, and then hides the exit code.
+    signal: signal => {
+      if (running && child.pid !== undefined) process.kill(child.pid, signal)
+    },
+    tell,
+    report: withinMs =>
+      new Promise(resolve => {
+        if (!running) return resolve(undefined)
+        const call = ++last
+        const answer = (report: Report | undefined) => {
+          clearTimeout(timer)
+          calls.delete(call)
+          resolve(report)
+        }
+        const timer = setTimeout(() => answer(undefined), withinMs)
+        calls.set(call, answer)
+        tell({ _tag: "Tell", call })
+      })
+  }
+}

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict"
+import { it } from "node:test"
+import { lines, parse } from "../../src/http/RecordJson.ts"
+
+const valueOf = (text: string): unknown => {
+  const { parsed } = parse("events", text, "")
+  return "_tag" in parsed ? parsed.message : parsed.value
+}
+
+it("a value is its text without what stands between tokens, however the record is written", () => {
+  for (const [text, value] of [
+    ['{"value":{"a":1,"b":[true,null]}}', '{"a":1,"b":[true,null]}'],
+    ['{"key":"k","value":{"a":1}}', '{"a":1}'],
+    ['{"value":{"a":1},"key":"k"}', '{"a":1}'],
+    ['{"value": {"a": 1}}', '{"a":1}'],
+    ['{"value":{"a": 1}} ', '{"a":1}'],
+    ['{"value":{"a":1.0}}', '{"a":1.0}'],
+    ['{"value":1e2}', "1e2"],
+    ['{"value":{"n":9007199254740993}}', '{"n":9007199254740993}'],
+    ['{"value":{"value":1.0,"a":2}}', '{"value":1.0,"a":2}'],
+    ['{"value":{"b":1,"a":2,"1":3}}', '{"b":1,"a":2,"1":3}'],
+    ['{"value":1,"headers":{"value":"2"}}', "1"],
+    ['{"value":1.0,"value":2}', "2"],
+    ['{"value":2,"value":1.0}', "1.0"],
+    ['{"value":{"u":"\\u0041"}}', '{"u":"\\u0041"}'],
+    ['{"value":{"\\"value\\":1":1}}', '{"\\"value\\":1":1}'],
+    [
+      '{"value":1.0,"x\\"value":1}',
+      'x"value: unknown member; there are key, keyBase64, value, valueBase64, headers, id, partition, timestamp'
+    ]
+  ] as const) {
+    assert.equal(valueOf(text), value, text)
+  }
+})
+
+it("a line that is not UTF-8, or begins with a byte order mark, takes nothing from its neighbours", () => {
+  const utf8 = (text: string) => new TextEncoder().encode(text)
+  const body = (...parts: ReadonlyArray<Uint8Array>) => Uint8Array.from(parts.flatMap(part => [...part]))
+  const outcomes = (bytes: Uint8Array) =>
+    lines("events", bytes, 10)?.map(({ parsed }) => ("_tag" in parsed ? parsed.message : parsed.value))
+  const good = utf8('\ufeff{"value":"ä"}\n\n\ufeff{"value":"b"}\r\n')
+  assert.deepEqual(outcomes(good), ["ä", "b"])
+  assert.deepEqual(outcomes(body(good, Uint8Array.of(0xff, 10), utf8('\ufeff{"value":"c"}'))), [
+    "ä",
+    "b",
+    "line 4: record: not UTF-8",
+    "c"
+  ])
+  assert.equal(lines("events", utf8('{"value":1}\n'.repeat(11)), 10), undefined)
+})
