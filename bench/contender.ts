@@ -15,7 +15,8 @@ const run = (job: Job): Promise<Measured> => {
   if (spillway !== undefined) return runSpillwayRow(spillway, job)
   const pipeline = pipelineRows.find(row => row === job.name)
   if (pipeline !== undefined) return runPipelineRow(pipeline, job)
-  switch (job.name) {
+  // `franz-go-zstd`: the client and how it compresses.
+  switch (job.name.replace(/-(gzip|snappy|lz4|zstd)$/, "")) {
     case "kafkajs":
       return runKafkaJs(job)
     case "platformatic":

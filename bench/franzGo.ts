@@ -31,7 +31,7 @@ const build = (): string => {
 }
 
 export const runFranzGo = async (job: Job): Promise<Measured> => {
-  const input = `${events(job.size).join("\n")}\n`
+  const input = `${events(job.size, job.compression).join("\n")}\n`
   const { stdout } = await runCommand({ file: build(), args: [JSON.stringify(job)] }, { deadlineMs: 120_000, input })
   return JSON.parse(stdout)
 }

@@ -35,6 +35,8 @@ interface Contender {
   readonly runtime: "bun" | "deno" | "go" | "java"
   readonly sizes: ReadonlyArray<number>
   readonly sqs: boolean
+  /** Of its record batches; none unless it says otherwise. */
+  readonly compression?: Job["compression"]
 }
 
 const onKafka = [200, 1000]
@@ -48,6 +50,10 @@ const spillway = (runtime: "bun" | "deno"): ReadonlyArray<Contender> => [
   { name: "parking", runtime, sizes: [200], sqs: true },
   { name: "draining", runtime, sizes: [200], sqs: true }
 ]
+const compressed = (name: string, runtime: Contender["runtime"]): ReadonlyArray<Contender> =>
+  (["zstd", "lz4", "snappy", "gzip"] as const).map(compression => ({
+    ...{ name: `${name}-${compression}`, runtime, sizes: onKafka, sqs: false, compression }
+  }))
 const contenders: ReadonlyArray<Contender> = [
   ...spillway("bun"),
   ...(onDeno ? spillway("deno") : []),
@@ -59,6 +65,10 @@ const contenders: ReadonlyArray<Contender> = [
   ...manyPartitions.map(
     partitions => ({ name: `keyed-${partitions}`, partitions, runtime: "bun", sizes: onKafka, sqs: false }) as const
   ),
+  ...compressed("offer", "bun"),
+  ...(onDeno ? compressed("offer", "deno") : []),
+  ...compressed("java", "java"),
+  ...(goRuns() ? compressed("franz-go", "go") : []),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
   { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
@@ -148,9 +158,9 @@ try {
     for (const size of sizes) {
       for (const contender of chosen) {
         if (!contender.sizes.includes(size)) continue
-        const { name, runtime } = contender
+        const { compression = "none", name, runtime } = contender
         const topic = topicOf(contender).name
-        const job: Job = { name, size, topic, brokers: cluster.bootstrap, ...duration }
+        const job: Job = { name, size, topic, brokers: cluster.bootstrap, ...duration, compression }
         const label = `round ${round}  ${name} ${size} B (${runtime})`
         try {
           const measured = contender.sqs

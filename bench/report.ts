@@ -17,6 +17,7 @@ export type Baseline =
   | "platformatic"
   | "java"
   | "franz-go"
+  | "franz-go-snappy"
   | "static"
   | "offer"
   | "keyed-6"
@@ -29,9 +30,11 @@ const baselinesOf = (name: string): ReadonlyArray<Baseline> =>
     ? ["http-echo"]
     : name.startsWith("keyed")
       ? ["keyed-6", "offer"]
-      : aroundKafka.includes(name)
-        ? ["sqs-singles"]
-        : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
+      : /-(gzip|snappy|lz4|zstd)$/.test(name)
+        ? ["java", "franz-go-snappy", "offer"]
+        : aroundKafka.includes(name)
+          ? ["sqs-singles"]
+          : ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
 
 export interface Row extends Omit<Sample, "round"> {
   /** How far apart the rounds were: largest over smallest. */
@@ -59,7 +62,10 @@ const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
 }
 
-const medianOf = (samples: ReadonlyArray<Sample>, field: "cpuMicrosPerRecord" | "billedPerMillion") => {
+const medianOf = (
+  samples: ReadonlyArray<Sample>,
+  field: "cpuMicrosPerRecord" | "billedPerMillion" | "wireBytesPerRecord"
+) => {
   const values = samples.flatMap(sample => sample[field] ?? [])
   return values.length === 0 ? {} : { [field]: median(values) }
 }
@@ -83,7 +89,8 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
     const rate = median(rates)
     const ratios: Partial<Record<Baseline, number>> = {}
     for (const baseline of baselinesOf(name)) {
-      const on = baseline === "java" ? "java" : baseline === "franz-go" ? "go" : baseline === "offer" ? runtime : "bun"
+      const on =
+        baseline === "java" ? "java" : baseline.startsWith("franz-go") ? "go" : baseline === "offer" ? runtime : "bun"
       const theirs = name === baseline ? undefined : groups.get(`${baseline} ${size} ${on}`)
       const perRound = group.flatMap(ours => {
         const same = theirs?.find(sample => sample.round === ours.round)
@@ -100,6 +107,7 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
         spread: round(Math.max(...rates) / Math.min(...rates), 2),
         ...medianOf(group, "cpuMicrosPerRecord"),
         ...medianOf(group, "billedPerMillion"),
+        ...medianOf(group, "wireBytesPerRecord"),
         ratios
       }
     ]
@@ -118,12 +126,14 @@ const heads = [
   "platformatic",
   "java",
   "franz-go",
+  "franz-go-snappy",
   "static",
   "offer",
   "keyed-6",
   "sqs-singles",
   "http-echo",
-  "billed/M"
+  "billed/M",
+  "wire B"
 ]
 
 /** Cells in columns, the first to the left, the others to the right. */
@@ -149,12 +159,14 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     times(row.ratios.platformatic),
     times(row.ratios.java),
     times(row.ratios["franz-go"]),
+    times(row.ratios["franz-go-snappy"]),
     times(row.ratios.static),
     times(row.ratios.offer),
     times(row.ratios["keyed-6"]),
     times(row.ratios["sqs-singles"]),
     times(row.ratios["http-echo"]),
-    row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
+    row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en"),
+    row.wireBytesPerRecord?.toFixed(0) ?? ""
   ])
   return aligned([heads, ...lines])
 }

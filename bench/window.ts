@@ -14,6 +14,8 @@ export interface Job {
   readonly measureMs: number
   /** Base URL of the SQS server, for the rows that need one. */
   readonly sqs?: string
+  /** Of record batches; none when left out. */
+  readonly compression?: "none" | "gzip" | "snappy" | "lz4" | "zstd"
 }
 
 /** What it prints as the last line. */
@@ -23,6 +25,8 @@ export interface Measured {
   readonly cpuMicrosPerRecord?: number
   /** Requests as SQS bills them (64 KiB each) per million records. */
   readonly billedPerMillion?: number
+  /** Bytes of record batches, as they go over the wire, per acknowledged record. */
+  readonly wireBytesPerRecord?: number
 }
 
 /** Acknowledged records so far, and whether to go on offering. */
@@ -32,6 +36,14 @@ export class Flow {
   running = true
   /** Why the first failed one failed. */
   firstFailure: unknown
+  /** Record batches delivered, where the client tells: records and bytes. */
+  records = 0
+  bytes = 0
+
+  readonly delivered = (records: number, bytes: number): void => {
+    this.records += records
+    this.bytes += bytes
+  }
 
   readonly fail = (cause: unknown): void => {
     this.failed++
@@ -70,7 +82,11 @@ export const measure = async (
   if (flow.failed > 0) {
     throw new Error(`${flow.failed} records of ${job.name} were not acknowledged: ${String(flow.firstFailure)}`)
   }
-  return { recordsPerSecond: records / seconds, cpuMicrosPerRecord: cpuMicros / Math.max(1, records) }
+  return {
+    recordsPerSecond: records / seconds,
+    cpuMicrosPerRecord: cpuMicros / Math.max(1, records),
+    ...(flow.records > 0 ? { wireBytesPerRecord: flow.bytes / flow.records } : {})
+  }
 }
 
 const idPrefix = crypto.randomUUID().slice(0, 28)

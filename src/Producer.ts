@@ -22,7 +22,7 @@ import {
 import { asyncPrimitive, successPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { bodyChecksum, largeBatchBytes } from "./internal/bodyChecksum.ts"
-import { compress } from "./internal/compression.ts"
+import { type Compression, compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
@@ -40,7 +40,7 @@ export type { BufferOptions, Counters, TopicOptions }
 export type Callback = (outcome: Outcome) => void
 
 export interface Options {
-  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: "none" | "gzip" | "zstd" }>
+  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: Compression }>
   readonly buffer: BufferOptions
   /** How old metadata may grow before it is asked for again, ms. */
   readonly metadataMaxAgeMs: number
@@ -362,7 +362,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** What takes too long for the sender's turn. */
     const prepare = (batch: Batch) =>
       Effect.zipRight(
-        compress(batch, compressions.get(batch.topic) ?? "none"),
+        compress(batch, compressions.get(batch.topic) ?? "none", accumulator.pool),
         Effect.suspend(() =>
           batch.bytes.length < largeBatchBytes
             ? Effect.void
@@ -385,7 +385,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         ({ bytes, topic }) => bytes.length >= largeBatchBytes || (compressions.get(topic) ?? "none") !== "none"
       )
       if (slow.length === 0) return attempt(batches, release, retryPauseMs.first)
-      const prepared = Effect.forEach(slow, prepare, { discard: true })
+      const prepared = Effect.forEach(slow, prepare, { concurrency: "unbounded", discard: true })
       // It takes time; what ran out of it meanwhile is diverted already.
       const unsettled = () => batches.filter(batch => !batch.settled)
       start(

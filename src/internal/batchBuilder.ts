@@ -34,7 +34,7 @@ export interface Trace {
 }
 
 /** Enough for the head of a Produce request with names of usual length (it takes 34 bytes and the names), bytes. */
-const requestHeadBytes = 256
+export const requestHeadBytes = 256
 
 /** The id header's constant part: name length, name, value length. */
 export const idHeaderPrefix = (name: string): Uint8Array => {

@@ -35,7 +35,7 @@ export class Batch implements ProduceBatch {
   bytes: Uint8Array
   bodyChecksum: number | undefined
   /** The builder's memory in front of them, for the head of a request. */
-  readonly room: Uint8Array | undefined
+  room: Uint8Array | undefined
   /** The pooled buffer behind `bytes`; undefined when it must not be reused. */
   buffer: Buffer | undefined
   stamp: BatchStamp | undefined
