@@ -170,5 +170,7 @@ describe("snappy of others", () => {
     ] as const
     for (const [what, bytes] of faulty) refuses(() => Snappy.read(bytes, limit), what)
     assert.equal(Snappy.read(hex(framing), limit).length, 0)
+    // Known from the length alone: before any memory is taken for it.
+    assert.throws(() => Snappy.read(hex("80808010 04 6162"), limit), /cannot hold 33554432$/)
   })
 })
