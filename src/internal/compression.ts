@@ -1,8 +1,8 @@
 /**
- * Compresses the records of a finished batch, once: zstd and gzip on the runtime's own threads, LZ4 and Snappy in slices
- * between which the event loop has its turns (`docs/decisions/compression.md`).
+ * Compresses the records of a finished batch, once: zstd and gzip in the runtime's own threads where it has them, LZ4 and
+ * Snappy on the event loop, all in slices between which it has its turns (`docs/decisions/compression.md`).
  */
-import { constants, gzip, zstdCompress } from "node:zlib"
+import { constants, createGzip, createZstdCompress } from "node:zlib"
 import * as Effect from "effect/Effect"
 import { requestHeadBytes } from "./batchBuilder.ts"
 import { headerBytes, readHeader, writeHeader } from "./batchLayout.ts"
@@ -22,6 +22,8 @@ const worthwhileBytes = 512
 const level = { zstd: { [constants.ZSTD_c_compressionLevel]: 1 }, gzip: 1 }
 /** What is compressed in one turn of the event loop: less than a millisecond of work. */
 const sliceBytes = 4 * blockBytes
+/** What a thread gets at once. Deno has none: there `node:zlib` works on the event loop. */
+const threadSliceBytes = 1024 * 1024
 /** What comes back from a thread at once: each piece costs another way there and back. */
 const pieceBytes = 64 * 1024
 
@@ -74,15 +76,29 @@ const inSlices = (batch: Batch, codec: BlockCodec, number: number, pool: BufferP
 const onThread = (batch: Batch, compression: "gzip" | "zstd", pool: BufferPool): Effect.Effect<void> =>
   Effect.async(resume => {
     const body = batch.bytes.subarray(headerBytes)
-    const done = (error: Error | null, packed: Buffer) => {
-      if (error !== null) return resume(Effect.die(error))
-      const whole = pool.take(bodyAt + packed.length)
-      whole.set(packed, bodyAt)
-      replace(batch, numbers[compression], whole, bodyAt + packed.length, pool)
+    const pieces: Array<Buffer> = []
+    const stream =
+      compression === "gzip"
+        ? createGzip({ level: level.gzip, chunkSize: pieceBytes })
+        : createZstdCompress({ params: level.zstd, chunkSize: pieceBytes })
+    stream.on("data", (piece: Buffer) => pieces.push(piece))
+    stream.on("error", cause => resume(Effect.die(cause)))
+    stream.on("end", () => {
+      const whole = pool.take(pieces.reduce((sum, piece) => sum + piece.length, bodyAt))
+      let end = bodyAt
+      for (const piece of pieces) {
+        whole.set(piece, end)
+        end += piece.length
+      }
+      replace(batch, numbers[compression], whole, end, pool)
       resume(Effect.void)
+    })
+    const write = (from: number): void => {
+      const to = from + threadSliceBytes
+      if (to >= body.length) stream.end(body.subarray(from))
+      else stream.write(body.subarray(from, to), () => setImmediate(write, to))
     }
-    if (compression === "gzip") gzip(body, { level: level.gzip, chunkSize: pieceBytes }, done)
-    else zstdCompress(body, { params: level.zstd, chunkSize: pieceBytes }, done)
+    write(0)
   })
 
 /** Replaces the batch's bytes by compressed ones out of the pool, and gives it those they replace. */

@@ -51,8 +51,8 @@ const ours = async (): Promise<ReadonlyArray<Buffer>> => {
   // Several blocks, one of them of bytes that do not compress.
   const long = batchOf([
     { value: "one event like the other, ".repeat(5000) },
-    { value: noise(5000, 1) },
-    ...Array.from({ length: 2000 }, (_, index) => ({ value: `{"user":${index * 7919}}` }))
+    { value: noise(1500, 1) },
+    ...Array.from({ length: 150 }, (_, index) => ({ value: `{"user":${index * 7919}}` }))
   ])
   const stamped = Buffer.from(plain)
   stamp(stamped, 2n ** 33n, 7, 2 ** 31 - 2)

@@ -40,7 +40,10 @@ const infoOf = ({ bytes }: Batch) => Either.getOrThrow(RecordBatch.info(bytes))
 for (const codec of codecs) {
   test(`${codec}: the same records in fewer bytes, in a buffer of its own with room in front; the old one is the pool's`, async () => {
     const pool = new BufferPool(64 * 1024 * 1024)
-    const values = Array.from({ length: 2000 }, (_, index) => `{"user":${index},"note":"the same for everybody ${index % 7}"}`)
+    const values = Array.from(
+      { length: 2000 },
+      (_, index) => `{"user":${index},"note":"the same for everybody ${index % 7}"}`
+    )
     const batch = sealed(pool, values)
     const { buffer: old, bytes: plain } = batch
     await Effect.runPromise(compress(batch, codec, pool))
