@@ -22,7 +22,7 @@ import {
 import { asyncPrimitive, successPrimitive } from "./internal/asyncPrimitive.ts"
 import { writeChecksum } from "./internal/batchLayout.ts"
 import { bodyChecksum, largeBatchBytes } from "./internal/bodyChecksum.ts"
-import { type Compression, compress } from "./internal/compression.ts"
+import { compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
 import { makeSignal } from "./internal/signal.ts"
 import { split } from "./internal/split.ts"
@@ -40,7 +40,7 @@ export type { BufferOptions, Counters, TopicOptions }
 export type Callback = (outcome: Outcome) => void
 
 export interface Options {
-  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: Compression }>
+  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: RecordBatch.Compression }>
   readonly buffer: BufferOptions
   /** How old metadata may grow before it is asked for again, ms. */
   readonly metadataMaxAgeMs: number

@@ -4,6 +4,7 @@
  */
 import { constants, createGzip, createZstdCompress } from "node:zlib"
 import * as Effect from "effect/Effect"
+import type { Compression } from "../RecordBatch.ts"
 import { requestHeadBytes } from "./batchBuilder.ts"
 import { headerBytes, readHeader, writeHeader } from "./batchLayout.ts"
 import { type BlockCodec, blockBytes } from "./blocks.ts"
@@ -11,8 +12,6 @@ import type { BufferPool } from "./bufferPool.ts"
 import type { Batch } from "./lane.ts"
 import * as Lz4 from "./lz4.ts"
 import * as Snappy from "./snappy.ts"
-
-export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd"
 
 /** Codec numbers in a batch's attributes. */
 const numbers = { gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const

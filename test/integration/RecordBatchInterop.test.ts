@@ -7,14 +7,13 @@ import fc from "fast-check"
 import KafkaJsDecoder from "kafkajs/src/protocol/decoder.js"
 import decodeRecordBatch from "kafkajs/src/protocol/recordBatch/v0/decoder.js"
 import { readHeader, stamp } from "../../src/internal/batchLayout.ts"
-import type { Compression } from "../../src/internal/compression.ts"
 import { murmur2 } from "../../src/internal/partitioner.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
 import * as Generated from "../support/arbitraries.ts"
 import { batchOf, compressed, noise } from "../support/batches.ts"
 import { runJavaSource } from "../support/Java.ts"
 
-const codecs: ReadonlyArray<Compression> = ["gzip", "snappy", "lz4", "zstd"]
+const codecs: ReadonlyArray<RecordBatch.Compression> = ["gzip", "snappy", "lz4", "zstd"]
 const source = fileURLToPath(new URL("./Interop.java", import.meta.url))
 
 const hex = (bytes: Uint8Array | null | undefined): string =>

@@ -5,12 +5,12 @@ import * as Either from "effect/Either"
 import { requestHeadBytes } from "../../src/internal/batchBuilder.ts"
 import { writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
-import { type Compression, compress } from "../../src/internal/compression.ts"
+import { compress } from "../../src/internal/compression.ts"
 import { Batch, Lane } from "../../src/internal/lane.ts"
 import * as RecordBatch from "../../src/RecordBatch.ts"
 import { batchOf, noise } from "../support/batches.ts"
 
-const codecs: ReadonlyArray<Compression> = ["gzip", "snappy", "lz4", "zstd"]
+const codecs: ReadonlyArray<RecordBatch.Compression> = ["gzip", "snappy", "lz4", "zstd"]
 
 /** A batch as the builder leaves it: in a buffer of the pool's, with room in front. */
 const sealed = (pool: BufferPool, values: ReadonlyArray<Uint8Array | string>) => {

@@ -6,8 +6,9 @@ import type { Envelope } from "../../src/Envelope.ts"
 import { type Appendable, BatchBuilder, idHeaderPrefix } from "../../src/internal/batchBuilder.ts"
 import { readHeader, writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
-import { type Compression, compress } from "../../src/internal/compression.ts"
+import { compress } from "../../src/internal/compression.ts"
 import { Batch, Lane } from "../../src/internal/lane.ts"
+import type { Compression } from "../../src/RecordBatch.ts"
 
 /** A finished batch with a valid checksum. Timestamps count up from 1000 unless given. */
 export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp?: number }>): Buffer => {

@@ -58,7 +58,7 @@ const outputFields = {
     choice(["none", "gzip", "snappy", "lz4", "zstd"]),
     "none",
     "none",
-    "Compression of record batches, gzip and zstd at their fastest level. `zstd` makes the fewest bytes and uses other threads; `snappy` and `lz4` are for clusters or consumers that take nothing newer (docs/decisions/compression.md)."
+    "Compression of record batches, gzip and zstd at their fastest level. `zstd` makes the fewest bytes and, on Bun, works beside the event loop; it needs brokers of Kafka 2.1. See docs/decisions/compression.md."
   ),
   max_record_bytes: defaulted(
     size(1024, 100 * MiB),
