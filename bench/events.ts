@@ -20,10 +20,13 @@ const randomNumbers = (): (() => number) => {
 const types = ["order.created", "order.paid", "order.shipped", "cart.updated", "user.signed_in"] as const
 const words = ["alpha", "bravo", "delta", "kilo", "lima", "oscar", "romeo", "sierra", "tango", "zulu"] as const
 
-/** `size` bytes each, ASCII, without line breaks. At least 160 bytes. */
-export const events = (size: number): ReadonlyArray<Buffer> => {
+/** So many where batches are compressed: no batch holds the same event twice, as it would with `eventCount`. */
+const manyEvents = 8 * eventCount
+
+/** `size` bytes each, ASCII, without line breaks; a power of two of them. At least 160 bytes. */
+export const events = (size: number, compression = "none"): ReadonlyArray<Buffer> => {
   const random = randomNumbers()
-  return Array.from({ length: eventCount }, (_, index) => {
+  return Array.from({ length: compression === "none" ? eventCount : manyEvents }, (_, index) => {
     const event = {
       type: types[random() % types.length],
       user: 1_000_000 + (random() % 9_000_000),

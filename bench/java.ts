@@ -18,21 +18,24 @@ export const runJava = async (job: Job): Promise<Measured> => {
   const directory = temporaryDirectory("bench-java")
   try {
     const payload = join(directory, "events.txt")
-    writeFileSync(payload, events(job.size).join("\n"))
+    writeFileSync(payload, events(job.size, job.compression).join("\n"))
     const records = Math.round((expected(job) * (job.warmUpMs + job.measureMs)) / 1000)
     const { stdout } = await runKafkaTool(
       "org.apache.kafka.tools.ProducerPerformance",
       [
         ...["--topic", job.topic, "--num-records", String(records), "--throughput", "-1", "--payload-file", payload],
-        ...["--producer-props", `bootstrap.servers=${job.brokers.join(",")}`, ...settings]
+        ...["--producer-props", `bootstrap.servers=${job.brokers.join(",")}`, ...settings],
+        ...[`compression.type=${job.compression ?? "none"}`, "--print-metrics"]
       ],
       { jvm: ["-Xms512m", "-Xmx512m"] }
     )
-    const summary = stdout.trim().split("\n").at(-1) ?? ""
+    const summary = stdout.split("\n").findLast(line => / records sent.* 99\.9th/.test(line)) ?? ""
     const sent = Number(/^(\d+) records sent/.exec(summary)?.[1])
     const rate = Number(/([\d.]+) records\/sec/.exec(summary)?.[1])
     if (sent !== records || !Number.isFinite(rate)) throw new Error(`ProducerPerformance said: ${stdout.slice(-500)}`)
-    return { recordsPerSecond: rate }
+    // Its own metrics come last: bytes of requests of the whole run.
+    const bytes = Number(/producer-metrics:outgoing-byte-total:.*: ([\d.]+)/.exec(stdout)?.[1])
+    return { recordsPerSecond: rate, wireBytesPerRecord: bytes / records }
   } finally {
     deleteDirectory(directory)
   }

@@ -143,9 +143,9 @@ const row = async (label: string, measure: () => Promise<string>): Promise<void>
 }
 
 const throughput = ({ contender, round, size }: Step): Promise<void> => {
-  const { name, runtime, sqs } = contender
+  const { compression = "none", name, runtime, sqs } = contender
   return row(`round ${round}  ${name} ${size} B (${runtime})`, async () => {
-    const job = jobOf(name, size, topicOf(contender))
+    const job = { ...jobOf(name, size, topicOf(contender)), compression }
     const measured = sqs ? await withSqs(endpoint => run(runtime, { ...job, sqs: endpoint })) : await run(runtime, job)
     samples.push({ name, size, runtime, round, ...measured })
     return `${Math.round(measured.recordsPerSecond).toLocaleString("en")} records/s`

@@ -16,6 +16,7 @@ export const baselines = [
   "platformatic",
   "java",
   "franz-go",
+  "franz-go-snappy",
   "static",
   "offer",
   "keyed-6",
@@ -42,6 +43,7 @@ const aroundKafka: Readonly<Record<string, ReadonlyArray<Baseline>>> = {
 const baselinesOf = (name: string): ReadonlyArray<Baseline> => {
   if (name.startsWith("http")) return ["http-benthos", "http-echo"]
   if (name.startsWith("keyed")) return ["keyed-6", "offer"]
+  if (/-(gzip|snappy|lz4|zstd)$/.test(name)) return ["java", "franz-go-snappy", "offer"]
   return aroundKafka[name] ?? ["kafkajs", "platformatic", "java", "franz-go", "static", "offer"]
 }
 
@@ -70,6 +72,7 @@ export interface Row {
   readonly spread: number
   readonly cpuMicrosPerRecord?: number
   readonly billedPerMillion?: number
+  readonly wireBytesPerRecord?: number
   /** Of the process in the last round. */
   readonly memory?: ReadonlyArray<Memory>
   /**
@@ -136,7 +139,10 @@ const spreadOf = (values: ReadonlyArray<number>): Spread => ({
   high: round(Math.max(...values), 3)
 })
 
-const present = (samples: ReadonlyArray<Sample>, field: "cpuMicrosPerRecord" | "billedPerMillion") => {
+const present = (
+  samples: ReadonlyArray<Sample>,
+  field: "cpuMicrosPerRecord" | "billedPerMillion" | "wireBytesPerRecord"
+) => {
   const values = samples.flatMap(sample => sample[field] ?? [])
   return values.length === 0 ? {} : { [field]: median(values) }
 }
@@ -198,6 +204,7 @@ export const summarize = (samples: ReadonlyArray<Sample>): ReadonlyArray<Row> =>
         spread: round(Math.max(...rates) / Math.min(...rates), 2),
         ...present(group, "cpuMicrosPerRecord"),
         ...present(group, "billedPerMillion"),
+        ...present(group, "wireBytesPerRecord"),
         ...(memory === undefined ? {} : { memory }),
         ratios
       }
@@ -257,9 +264,10 @@ export const table = (rows: ReadonlyArray<Row>): string => {
     row.spread.toFixed(2),
     row.cpuMicrosPerRecord?.toFixed(2) ?? "",
     ...shown.map(baseline => times(row.ratios[baseline])),
-    row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en")
+    row.billedPerMillion === undefined ? "" : Math.round(row.billedPerMillion).toLocaleString("en"),
+    row.wireBytesPerRecord?.toFixed(0) ?? ""
   ])
-  return aligned([["", "size", "runtime", "records/s", "spread", "CPU us", ...shown, "billed/M"], ...lines])
+  return aligned([["", "size", "runtime", "records/s", "spread", "CPU us", ...shown, "billed/M", "wire B"], ...lines])
 }
 
 export const latencyTable = (rows: ReadonlyArray<LatencyRow>): string => {

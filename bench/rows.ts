@@ -1,4 +1,6 @@
 /** Which rows there are, and in which order a run takes them. */
+import type { Job } from "./window.ts"
+
 export interface Contender {
   readonly name: string
   /** Of the topic; 6 unless it says otherwise. */
@@ -6,6 +8,10 @@ export interface Contender {
   readonly runtime: "bun" | "deno" | "go" | "java"
   readonly sizes: ReadonlyArray<number>
   readonly sqs: boolean
+  /** Of its record batches; none unless it says otherwise. */
+  readonly compression?: Job["compression"]
+  /** Left out of a quick run that takes every row. */
+  readonly onlyInFull?: boolean
 }
 
 export const sizes = [200, 1000, 10_000] as const
@@ -28,6 +34,13 @@ const keyed = (partitions: number): Contender => ({
   sqs: false
 })
 
+const compressedInQuick = new Set(["offer-zstd", "franz-go-snappy"])
+const compressed = (name: string, runtime: Contender["runtime"]): ReadonlyArray<Contender> =>
+  (["zstd", "lz4", "snappy", "gzip"] as const).map(compression => ({
+    ...{ name: `${name}-${compression}`, runtime, sizes: small, sqs: false, compression },
+    onlyInFull: !compressedInQuick.has(`${name}-${compression}`)
+  }))
+
 /** @param go whether Go's contenders can run here */
 export const contenders = ({
   deno,
@@ -44,6 +57,10 @@ export const contenders = ({
   ...(go ? [{ name: "franz-go", runtime: "go", sizes, sqs: false } as const] : []),
   { name: "static", runtime: "bun", sizes, sqs: false },
   ...[6, 96, 768].map(keyed),
+  ...compressed("offer", "bun"),
+  ...(deno ? compressed("offer", "deno") : []),
+  ...compressed("java", "java"),
+  ...(go ? compressed("franz-go", "go") : []),
   { name: "http", runtime: "bun", sizes: [1000], sqs: false },
   { name: "http-ndjson", runtime: "bun", sizes: [200], sqs: false },
   ...(go ? [{ name: "http-benthos", runtime: "go", sizes: [1000], sqs: false } as const] : []),
@@ -108,7 +125,7 @@ export const planOf = (all: ReadonlyArray<Contender>, choice: Choice): Plan => {
   const chosen = (contender: Contender, size: number): boolean =>
     contender.sizes.includes(size) &&
     (brokers === 1 || (!contender.sqs && (contender.partitions ?? 0) <= mostPartitionsOfThree)) &&
-    (every ||
+    ((every && !(quick && contender.onlyInFull === true)) ||
       only.includes(contender.name) ||
       (latency && size === latencySize && latencyClients.some(client => client === contender.name)))
   const steps = roundsOf.flatMap(round =>

@@ -47,7 +47,8 @@ export const makeProducer = (
   job: Job,
   kafka: KafkaService,
   breaker: CircuitBreaker.Service,
-  writer?: FallbackWriter.Service
+  writer?: FallbackWriter.Service,
+  onDelivered: (records: number, bytes: number) => void = () => undefined
 ): Effect.Effect<Producer.Service, never, Scope.Scope> =>
   Effect.gen(function* () {
     const producer = yield* Producer.make(
@@ -57,7 +58,7 @@ export const makeProducer = (
             topic: job.topic,
             encoding: "raw",
             balancer: "default",
-            compression: "none",
+            compression: job.compression ?? "none",
             batchSize: 1000,
             batchBytes: 1_000_000,
             idleTimeoutMs: 5,
@@ -71,7 +72,7 @@ export const makeProducer = (
         metadataMaxAgeMs: 10_000,
         origin: "bench"
       },
-      { kafka, breaker, fallback: () => writer }
+      { kafka, breaker, fallback: () => writer, onDelivered }
     )
     yield* Effect.forkScoped(Effect.interruptible(producer.run))
     return producer
@@ -83,7 +84,7 @@ export const keepOffering = async (
   job: Job,
   offer: (value: Buffer, settled: (outcome: Outcome) => void) => void
 ): Promise<void> => {
-  const values = events(job.size)
+  const values = events(job.size, job.compression)
   const limit = Math.min(outstandingLimit, Math.floor(outstandingBytes / job.size))
   let outstanding = 0
   let next = 0
@@ -96,7 +97,7 @@ export const keepOffering = async (
   }
   while (flow.running) {
     for (let i = 0; i < burst && outstanding < limit; i++) {
-      const value = values[next++ & (eventCount - 1)]
+      const value = values[next++ & (values.length - 1)]
       if (value === undefined) continue
       outstanding++
       offer(value, settled)
@@ -192,9 +193,10 @@ export const runSpillwayRow = (row: SpillwayRow, job: Job): Promise<Measured> =>
     Effect.scoped(
       Effect.gen(function* () {
         const breaker = yield* makeBreaker
-        const producer = yield* makeProducer(job, yield* makeKafka(job), breaker)
-        yield* Effect.orDie(producer.reach)
         const flow = new Flow()
+        const kafka = yield* makeKafka(job)
+        const producer = yield* makeProducer(job, kafka, breaker, undefined, flow.delivered)
+        yield* Effect.orDie(producer.reach)
         return yield* Effect.promise(() => measure(job, flow, () => rows[row](producer, job, flow)))
       })
     )

@@ -17,6 +17,8 @@ export interface Job {
   readonly sqs?: string
   /** Records per second to keep to, for the rows that do. */
   readonly rate?: number
+  /** Of record batches; none when left out. */
+  readonly compression?: "none" | "gzip" | "snappy" | "lz4" | "zstd"
 }
 
 /** What the process took at one moment. */
@@ -38,6 +40,8 @@ export interface Measured {
   readonly memory?: ReadonlyArray<Memory>
   /** From when a record was due until it was acknowledged, of the rows that keep to a rate. */
   readonly latencyMs?: Quantiles
+  /** Bytes of record batches, as they go over the wire, per acknowledged record. */
+  readonly wireBytesPerRecord?: number
 }
 
 /** Acknowledged records so far, and whether to go on offering. */
@@ -47,6 +51,14 @@ export class Flow {
   running = true
   /** Why the first failed one failed. */
   firstFailure: unknown
+  /** Record batches delivered, where the client tells: records and bytes. */
+  records = 0
+  bytes = 0
+
+  readonly delivered = (records: number, bytes: number): void => {
+    this.records += records
+    this.bytes += bytes
+  }
 
   readonly fail = (cause: unknown): void => {
     this.failed++
@@ -110,7 +122,8 @@ export const measure = async (
   return {
     recordsPerSecond: records / seconds,
     cpuMicrosPerRecord: cpuMicros / records,
-    ...(samples === undefined ? {} : { memory: samples })
+    ...(samples === undefined ? {} : { memory: samples }),
+    ...(flow.records > 0 ? { wireBytesPerRecord: flow.bytes / flow.records } : {})
   }
 }
 

@@ -40,7 +40,7 @@ export type { BufferOptions, Counters, TopicOptions }
 export type Callback = (outcome: Outcome) => void
 
 export interface Options {
-  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: "none" | "gzip" | "zstd" }>
+  readonly topics: ReadonlyArray<TopicOptions & { readonly compression: RecordBatch.Compression }>
   readonly buffer: BufferOptions
   /** How old metadata may grow before it is asked for again, ms. */
   readonly metadataMaxAgeMs: number
@@ -371,7 +371,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** What takes too long for the sender's turn. */
     const prepare = (batch: Batch) =>
       Effect.zipRight(
-        compress(batch, compressions.get(batch.topic) ?? "none"),
+        compress(batch, compressions.get(batch.topic) ?? "none", accumulator.pool),
         Effect.suspend(() =>
           batch.bytes.length < largeBatchBytes
             ? Effect.void
@@ -394,7 +394,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         ({ bytes, topic }) => bytes.length >= largeBatchBytes || (compressions.get(topic) ?? "none") !== "none"
       )
       if (slow.length === 0) return attempt(batches, release, retryPauseMs.first)
-      const prepared = Effect.forEach(slow, prepare, { discard: true })
+      const prepared = Effect.forEach(slow, prepare, { concurrency: "unbounded", discard: true })
       // It takes time; what ran out of it meanwhile is diverted already.
       const unsettled = () => batches.filter(batch => !batch.settled)
       start(

@@ -17,6 +17,8 @@ import {
   writeChecksum,
   writeHeader
 } from "./internal/batchLayout.ts"
+import * as Lz4 from "./internal/lz4.ts"
+import * as Snappy from "./internal/snappy.ts"
 import { VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from "./internal/zigzag.ts"
 
 /** The bytes are not a record batch that this reader can take apart. */
@@ -111,8 +113,10 @@ const inflate = (bytes: Uint8Array, batch: BatchInfo): Either.Either<Uint8Array,
         return Either.right(gunzipSync(body, { maxOutputLength: maximumInflatedBytes }))
       case "zstd":
         return Either.right(zstdDecompressSync(body, { maxOutputLength: maximumInflatedBytes }))
-      default:
-        return fail("UnsupportedCompression", batch.compression)
+      case "snappy":
+        return Either.right(Snappy.read(body, maximumInflatedBytes))
+      case "lz4":
+        return Either.right(Lz4.read(body, maximumInflatedBytes))
     }
   } catch (cause) {
     return fail("Malformed", `${batch.compression} does not inflate: ${String(cause)}`)

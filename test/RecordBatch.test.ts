@@ -159,7 +159,7 @@ const compressed = (plain: Buffer, codec: number, body: Uint8Array): Buffer => {
   return bytes
 }
 
-test("gzip and zstd inflate; snappy and lz4 are named as not supported; a broken stream is malformed", () => {
+test("gzip and zstd inflate; codecs nobody knows are named as such; a broken stream is malformed", () => {
   const plain = batchOf([{ key: "k", value: "v".repeat(1000) }, { value: null }])
   const body = plain.subarray(headerBytes)
   const wanted = read(plain).map(({ value }) => hex(value))
@@ -170,10 +170,11 @@ test("gzip and zstd inflate; snappy and lz4 are named as not supported; a broken
     )
   }
   assert.equal(Either.getOrThrow(RecordBatch.info(compressed(plain, 4, zstdCompressSync(body)))).compression, "zstd")
-  for (const codec of [2, 3, 5, 6, 7]) {
+  for (const codec of [5, 6, 7]) {
     assert.equal(reasonOf(RecordBatch.records(compressed(plain, codec, body))), "UnsupportedCompression", String(codec))
   }
-  for (const codec of [1, 4]) assert.equal(reasonOf(RecordBatch.records(compressed(plain, codec, body))), "Malformed")
+  for (const codec of [1, 2, 3, 4])
+    assert.equal(reasonOf(RecordBatch.records(compressed(plain, codec, body))), "Malformed")
 })
 
 test("records picked from batches make a new one, verbatim but for their deltas", () => {

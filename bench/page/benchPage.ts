@@ -22,7 +22,8 @@ const throughputTable = (caption: string, rows: ReadonlyArray<Row>): Html =>
       "spread",
       "MB/s",
       "CPU µs per record",
-      "billed per million"
+      "billed per million",
+      "bytes on the wire"
     ],
     rows.map(row => [
       row.name,
@@ -34,7 +35,8 @@ const throughputTable = (caption: string, rows: ReadonlyArray<Row>): Html =>
       row.spread.toFixed(2),
       figure((row.recordsPerSecond * row.size) / 1e6),
       row.cpuMicrosPerRecord === undefined ? "" : figure(row.cpuMicrosPerRecord),
-      row.billedPerMillion === undefined ? "" : figure(Math.round(row.billedPerMillion))
+      row.billedPerMillion === undefined ? "" : figure(Math.round(row.billedPerMillion)),
+      row.wireBytesPerRecord === undefined ? "" : figure(Math.round(row.wireBytesPerRecord))
     ])
   )
 

@@ -114,7 +114,7 @@ export class Accumulator {
   readonly #topics = new Map<string, Topic>()
   readonly #active = new Set<Lane>()
   readonly #inFlight = new Map<number, number>()
-  readonly #pool: BufferPool
+  readonly pool: BufferPool
   readonly #buffer: BufferOptions
   readonly #breaker: CircuitBreaker.Service
   readonly #now: () => number
@@ -142,7 +142,7 @@ export class Accumulator {
     onEnough: () => void
   ) {
     this.#buffer = buffer
-    this.#pool = new BufferPool(Math.min(buffer.maxBytes, 64 * 1024 * 1024))
+    this.pool = new BufferPool(Math.min(buffer.maxBytes, 64 * 1024 * 1024))
     this.#breaker = breaker
     this.#now = now
     this.#onWork = onWork
@@ -294,7 +294,7 @@ export class Accumulator {
   }
 
   #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
-    lane.builder = new BatchBuilder(this.#pool, topic.idHeader, lane.lastSize, now)
+    lane.builder = new BatchBuilder(this.pool, topic.idHeader, lane.lastSize, now)
     return lane.builder
   }
 
@@ -519,12 +519,12 @@ export class Accumulator {
 
   /** Gives back memory that was not needed since it was last called. */
   trim(): void {
-    this.#pool.trim()
+    this.pool.trim()
   }
 
   /** The batch's bytes are not needed any more. */
   forget(batch: Batch): void {
-    if (batch.buffer !== undefined) this.#pool.give(batch.buffer)
+    if (batch.buffer !== undefined) this.pool.give(batch.buffer)
     batch.buffer = undefined
   }
 

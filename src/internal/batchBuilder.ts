@@ -34,7 +34,7 @@ export interface Trace {
 }
 
 /** Enough for the head of a Produce request with names of usual length (it takes 34 bytes and the names), bytes. */
-const requestHeadBytes = 256
+export const requestHeadBytes = 256
 
 /** Ids a batch has for itself: more than there are records in 100 MiB. */
 const idsOfBatch = 2 ** 22

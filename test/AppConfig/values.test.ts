@@ -62,7 +62,7 @@ buffer: { max_bytes: 2097152, max_wait: 0 }`
     [output("topic: '..'"), /Kafka allows no such name$/],
     [output("type: sqs"), /expected "kafka", found "sqs"$/],
     [output("balancer: murmur"), /expected one of .*found "murmur"; did you mean "murmur2"\?$/],
-    [output("compression: {}"), /expected one of none, gzip, zstd, found a section$/],
+    [output("compression: {}"), /expected one of none, gzip, snappy, lz4, zstd, found a section$/],
     [retry("enabled: yes"), /expected true or false, found "yes"; did you mean true\?$/],
     [retry("wait_time: 21"), /whole seconds from 0 to 20/],
     [retry("wait_time: 1500ms"), /whole seconds/],

@@ -52,6 +52,8 @@ class Interop {
     if (args[0].equals("write")) {
       write("none", Compression.NONE);
       write("gzip", Compression.gzip().build());
+      write("snappy", Compression.snappy().build());
+      write("lz4", Compression.lz4().build());
       write("zstd", Compression.zstd().build());
       Random random = new Random(4711);
       for (int i = 0; i < 200; i++) {

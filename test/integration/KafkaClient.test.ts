@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as KafkaJs from "../../src/KafkaClient/KafkaJs.ts"
 import type { KafkaError, ProduceBatch, ProduceOutcome, Service, TopicMetadata } from "../../src/KafkaClient.ts"
-import { batchOf } from "../support/batches.ts"
+import type { Compression } from "../../src/RecordBatch.ts"
+import { batchOf, compressed } from "../support/batches.ts"
+import { readAllWithConsoleConsumer } from "../support/ConsoleReader.ts"
 import { eventually } from "../support/eventually.ts"
 import * as Kafka from "../support/Kafka.ts"
 import { readAll } from "../support/KafkaJsReader.ts"
@@ -100,6 +102,7 @@ describe("one broker", () => {
       topics: [
         { name: "events", partitions: 3 },
         { name: "mixed", partitions: 2 },
+        { name: "compressed", partitions: 4 },
         { name: "small", config: { "max.message.bytes": "2000" } },
         { name: "retried" },
         { name: "frozen" },
@@ -132,6 +135,27 @@ describe("one broker", () => {
     })
     assert.deepEqual(warnings, [])
     assert.deepEqual(await valuesIn(cluster, "events"), ["0:a", "0:b", "0:f", "1:d", "2:c", "2:e"])
+  })
+
+  it("compresses with every codec so that the broker takes it and Java's consumer reads it", async () => {
+    const codecs: ReadonlyArray<Compression> = ["gzip", "snappy", "lz4", "zstd"]
+    const values = Array.from({ length: 3000 }, (_, index) => `{"n":${index},"note":"one like the other"}`)
+    const batches = await Promise.all(
+      codecs.map(async (codec, partition) => {
+        const plain = batch("compressed", partition, values)
+        return { ...plain, bytes: await compressed(Buffer.from(plain.bytes), codec) }
+      })
+    )
+    const outcomes = await withClient(cluster.bootstrap, client => client.produce(batches, 10_000))
+    assert.deepEqual(
+      outcomes.map(summary),
+      codecs.map(() => "delivered at 0")
+    )
+    const read = await readAllWithConsoleConsumer(cluster, "compressed")
+    assert.deepEqual(
+      read.map(({ partition, value }) => `${partition}:${Buffer.from(value ?? []).toString()}`),
+      codecs.flatMap((_, partition) => values.map(value => `${partition}:${value}`))
+    )
   })
 
   it("an unknown partition or topic among good ones fails alone", async () => {

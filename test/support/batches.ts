@@ -1,10 +1,14 @@
 /**
  * Record batches for tests, by the builder that the Producer uses.
  */
+import * as Effect from "effect/Effect"
 import type { Envelope } from "../../src/Envelope.ts"
 import { type Appendable, BatchBuilder, IdHeader } from "../../src/internal/batchBuilder.ts"
-import { writeChecksum } from "../../src/internal/batchLayout.ts"
+import { readHeader, writeChecksum } from "../../src/internal/batchLayout.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
+import { compress } from "../../src/internal/compression.ts"
+import { Batch, Lane } from "../../src/internal/lane.ts"
+import type { Compression } from "../../src/RecordBatch.ts"
 
 /** A finished batch with a valid checksum. Timestamps count up from 1000 unless given. */
 export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp?: number }>): Buffer => {
@@ -16,6 +20,18 @@ export const batchOf = (records: ReadonlyArray<Appendable & { readonly timestamp
   const { bytes } = builder.finish()
   writeChecksum(bytes)
   return bytes
+}
+
+/** The batch as the Producer compresses it, with a valid checksum. */
+export const compressed = async (plain: Buffer, compression: Compression): Promise<Buffer> => {
+  const batch = new Batch(new Lane("t", 0), {
+    ...{ bytes: Buffer.from(plain), room: 0, buffer: undefined, callbacks: [], indexes: [], idAt: String },
+    ...{ openedAt: 0, deadline: 0, partitionFixed: false, traces: undefined }
+  })
+  await Effect.runPromise(compress(batch, compression, new BufferPool(0)))
+  if ((readHeader(batch.bytes).attributes & 7) === 0) throw new Error(`${compression} does not make it smaller`)
+  writeChecksum(batch.bytes)
+  return Buffer.from(batch.bytes)
 }
 
 /** Bytes that do not compress, the same for the same seed. */

@@ -29,6 +29,15 @@ const (
 	outstandingBytes = 128 << 20
 )
 
+// Bytes of Produce requests written.
+type wire struct{ bytes atomic.Int64 }
+
+func (w *wire) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, written int, _, _ time.Duration, _ error) {
+	if key == 0 {
+		w.bytes.Add(int64(written))
+	}
+}
+
 func fail(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -68,7 +77,9 @@ func main() {
 	}
 	fail(lines.Err())
 
+	written := new(wire)
 	client, err := kgo.NewClient(
+		kgo.WithHooks(written),
 		kgo.SeedBrokers(job.Brokers...),
 		kgo.DefaultProduceTopic(job.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -104,9 +115,10 @@ func main() {
 	}()
 
 	time.Sleep(time.Duration(job.WarmUpMs) * time.Millisecond)
-	from, cpuFrom, at := acknowledged.Load(), cpuMicros(), time.Now()
+	from, cpuFrom, bytesFrom, at := acknowledged.Load(), cpuMicros(), written.bytes.Load(), time.Now()
 	time.Sleep(time.Duration(job.MeasureMs) * time.Millisecond)
 	records, cpu, seconds := acknowledged.Load()-from, cpuMicros()-cpuFrom, time.Since(at).Seconds()
+	bytes := written.bytes.Load() - bytesFrom
 	running.Store(false)
 	<-done
 	fail(client.Flush(ctx))
@@ -117,5 +129,6 @@ func main() {
 	fail(json.NewEncoder(os.Stdout).Encode(map[string]float64{
 		"recordsPerSecond":   float64(records) / seconds,
 		"cpuMicrosPerRecord": float64(cpu) / float64(max(records, 1)),
+		"wireBytesPerRecord": float64(bytes) / float64(max(records, 1)),
 	}))
 }

@@ -7,7 +7,7 @@ import type * as Redacted from "effect/Redacted"
 export type Secret = Redacted.Redacted<string>
 
 export type Balancer = "default" | "hash" | "round_robin" | "least_bytes" | "murmur2" | "crc32"
-export type Compression = "none" | "gzip" | "zstd"
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd"
 export type ProducerEncoding = "application/json" | "raw" | "kafka/proto-wire-format"
 export type Unmarshaller = "msg" | "raw" | "sns" | "msg_base64"
 
