@@ -8,7 +8,7 @@ export interface Trend {
   readonly within: number
   readonly median: number
   readonly samples: number
-  /** No growth beyond the noise: zero is in the interval, or below it, or an hour's growth is under a hundredth. */
+  /** No growth beyond the noise: zero is in the interval, or below it, or an hour's growth is under a hundredth. Nothing is said by two samples. */
   readonly flat: boolean
 }
 
@@ -41,7 +41,7 @@ export const trendOf = (points: ReadonlyArray<{ readonly at: number; readonly va
     within,
     median: median(points.map(({ value }) => value)),
     samples: count,
-    flat: slope - within <= 0 || slope < Math.abs(level) / 100
+    flat: count > 2 && (slope - within <= 0 || slope < Math.abs(level) / 100)
   }
 }
 
