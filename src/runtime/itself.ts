@@ -16,6 +16,10 @@ export const command = (): Command => {
   const main = process.argv[1] ?? ""
   const file = process.execPath
   if (main.startsWith(compiled)) return { file, args: [] }
-  // Deno does not tell with which permissions it runs; who may start processes may do everything.
-  return { file, args: [...("Deno" in globalThis ? ["run", "-A", "--no-check"] : process.execArgv), main] }
+  // Deno does not tell with which permissions it runs; who may start processes may do everything. It calls sharing a port
+  // unstable.
+  return {
+    file,
+    args: [...("Deno" in globalThis ? ["run", "-A", "--no-check", "--unstable-net"] : process.execArgv), main]
+  }
 }
