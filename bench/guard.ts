@@ -31,7 +31,8 @@ const file = fileURLToPath(new URL("baseline.json", import.meta.url))
 /** Spillway's own, and what their ratios are to. */
 const rows = [
   ...["offer", "promise", "publishAll", "effect", "kafkajs", "platformatic", "franz-go", "static"],
-  ...["keyed-6", "keyed-768", "http", "http-echo", "parking", "draining", "sqs-singles"]
+  ...["keyed-6", "keyed-768", "http", "http-echo"],
+  ...["parking", "parking-floor", "draining", "draining-floor", "sqs-singles"]
 ].filter(name => name !== "franz-go" || goRuns())
 
 const readResult = (path: string): BenchResult => {
