@@ -88,7 +88,9 @@ const cluster = await Kafka.start({
     "log.retention.bytes": String(64 * 1024 * 1024),
     "log.segment.bytes": String(64 * 1024 * 1024),
     "log.retention.check.interval.ms": "2000",
-    "log.segment.delete.delay.ms": "1000"
+    "log.segment.delete.delay.ms": "1000",
+    // Two sparse files of 10 MiB for each of 768 partitions would be the kernel's work, not Kafka's.
+    "log.index.size.max.bytes": String(64 * 1024)
   }
 })
 const jobOf = (name: string, size: number, topic: string): Job => ({
