@@ -60,4 +60,4 @@ export class BufferPool {
 }
 
 const sizeOf = (bytes: number): number =>
-  bytes <= minimumBytes ? minimumBytes : bytes > 2 ** 30 ? bytes : 2 ** (32 - Math.clz32(bytes - 1))
+  bytes <= minimumBytes ? minimumBytes : bytes > maximumPooledBytes ? bytes : 2 ** (32 - Math.clz32(bytes - 1))

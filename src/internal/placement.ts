@@ -67,7 +67,8 @@ export class Placement {
 
   /** A partition for each record, and an envelope for each partition. */
   #anew<E extends Envelope>(envelope: E, count: number): ReadonlyArray<E> {
-    const read = RecordBatch.records(envelope.batch)
+    // Whoever took it out of its message has checked it.
+    const read = RecordBatch.records(envelope.batch, true)
     if (Either.isLeft(read)) return [{ ...envelope, partition: Math.max(0, envelope.partition), partitionCount: count }]
     const byPartition = new Map<number, Array<RecordBatch.ReadRecord>>()
     const view = { count, usable: () => true, bytes: () => 0 }
@@ -82,7 +83,7 @@ export class Placement {
       partition,
       partitionCount: count,
       recordCount: records.length,
-      batch: RecordBatch.fromRecords(records)
+      batch: records.length === read.right.length ? envelope.batch : RecordBatch.fromRecords(records)
     }))
   }
 }
