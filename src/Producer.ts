@@ -225,12 +225,15 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         recordCount: batch.recordCount,
         batch: parkable
       }
-      accumulator.forget(batch)
+      const inPlace = parkable === batch.bytes
+      if (!inPlace) accumulator.forget(batch)
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
         maybeInKafka: batch.maybeWritten,
         settle: exceptions => {
+          // Where something went wrong an upload may still be under way.
+          if (inPlace && exceptions.length > 0) batch.buffer = undefined
           parked(batch, exceptions)
           if (batch.traces === undefined) return
           const { firstFailureAt: from, lastError, topic } = envelope

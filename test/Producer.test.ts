@@ -615,6 +615,11 @@ describe("Producer", () => {
         assert.equal(producer.status().inMemory.records, 2)
         for (const parcel of parcels) parcel.settle([])
         assert.deepEqual(told, ["diverted", "diverted"])
+        // Of what was never sent the memory is free at once; the first may still be on its way.
+        assert.deepEqual(
+          parcels.map(({ envelope }) => envelope.batch.length > 0),
+          [true, false]
+        )
       })
     ))
 

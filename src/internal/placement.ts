@@ -67,8 +67,7 @@ export class Placement {
 
   /** A partition for each record, and an envelope for each partition. */
   #anew<E extends Envelope>(envelope: E, count: number): ReadonlyArray<E> {
-    // Whoever took it out of its message has checked it.
-    const read = RecordBatch.records(envelope.batch, true)
+    const read = RecordBatch.records(envelope.batch)
     if (Either.isLeft(read)) return [{ ...envelope, partition: Math.max(0, envelope.partition), partitionCount: count }]
     const byPartition = new Map<number, Array<RecordBatch.ReadRecord>>()
     const view = { count, usable: () => true, bytes: () => 0 }
