@@ -31,8 +31,8 @@ export interface Options {
   readonly client: ClientOptions
 }
 
-/** Parts of one object on their way at the same time: each is in memory several times, here, in the SDK and in its socket. */
-const concurrency = 2
+/** Parts of one object on their way at the same time: bounds memory, and makes long distances short. */
+const concurrency = 4
 const maximumSockets = 32
 /** What the deadline around a call adds to the SDK's own, so that the SDK's, which knows more, speaks first, ms. */
 const deadlineMarginMs = 500
