@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
+import type { Pieces } from "./internal/slices.ts"
 
 /**
  * `NotFound` (there is no such object), `NoBucket`, `AccessDenied`, `Throttled`, `Unavailable` (unreachable, 5xx, timeout),
@@ -43,10 +44,10 @@ export interface Service {
   /** Name for people: logs, health. */
   readonly name: string
   /**
-   * Stores bytes under `key`, which must be new. Durable once it succeeds; tries for at most `budgetMs`. When it fails or
+   * Stores the pieces as one object under `key`, which must be new. Durable once it succeeds; tries for at most `budgetMs`. When it fails or
    * is interrupted, what there may be of the object is removed as far as that is possible.
    */
-  readonly put: (key: string, bytes: Uint8Array, budgetMs: number) => Effect.Effect<Claim, ClaimCheckError>
+  readonly put: (key: string, pieces: Pieces, budgetMs: number) => Effect.Effect<Claim, ClaimCheckError>
   /** The bytes of an object, checked against the claim: never others than those stored. */
   readonly get: (claim: Claim) => Effect.Effect<Uint8Array, ClaimCheckError>
   /** Removes an object; one that is gone already is no error. */

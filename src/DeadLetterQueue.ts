@@ -8,6 +8,7 @@ import type { ClaimCheckError, Service as Claims } from "./ClaimCheck.ts"
 import * as Envelope from "./Envelope.ts"
 import { FallbackQueueError, type Service as Queue, type QueueMessage } from "./FallbackQueue.ts"
 import { store as storeClaim } from "./internal/claims.ts"
+import { joined, lengthOf } from "./internal/slices.ts"
 import { attributeBytes, maximumBatchBytes } from "./internal/sqsSize.ts"
 
 /** Why a record is here. */
@@ -73,10 +74,10 @@ export const make = (queue: Queue, claims?: Claims): Service => {
   })
   const store = (buried: Envelope.Envelope, attributes: Readonly<Record<string, string>>) =>
     Effect.gen(function* () {
-      const pack = yield* Envelope.compress(Envelope.encode([buried]))
-      const bytes = Envelope.bodyLength(pack.length) + attributeBytes(attributes)
+      const pack = yield* Envelope.packed([buried])
+      const bytes = Envelope.bodyLength(lengthOf(pack)) + attributeBytes(attributes)
       if (claims === undefined || bytes <= Math.min((yield* queue.limits).maximumMessageBytes, maximumBatchBytes)) {
-        return yield* send(Envelope.bodyOf(pack), attributes)
+        return yield* send(Envelope.bodyOf(joined(pack)), attributes)
       }
       const error = yield* storeClaim(claims, buried, pack, claimBudgetMs, body =>
         Effect.match(send(body, attributes), {

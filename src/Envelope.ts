@@ -18,6 +18,9 @@ import { constants, crc32, zstdCompress, zstdDecompress } from "node:zlib"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { largeBatchBytes } from "./internal/bodyChecksum.ts"
+import { deflate, inflate } from "./internal/largeCompression.ts"
+import { eachSlice, lengthOf, type Pieces } from "./internal/slices.ts"
 import * as Varint from "./internal/varint.ts"
 
 /** One parked record batch. */
@@ -114,6 +117,17 @@ export const packSize = (contentBytes: number): number => prefixBytes + Varint.m
 const compressedAlready = (batch: Uint8Array): boolean =>
   batch[magicOffset] === 2 && ((batch[attributesOffset] ?? 0) & 7) !== 0
 
+/** Everything of an envelope but its batch; returns the position behind it. */
+const writeHead = (pack: Buffer, position: number, envelope: Envelope): number => {
+  let at = Varint.write(pack, position, headerSize(envelope))
+  for (const value of numbersOf(envelope)) at = Varint.write(pack, at, value)
+  for (const text of textsOf(envelope)) {
+    at = Varint.write(pack, at, Buffer.byteLength(text))
+    at += pack.write(text, at)
+  }
+  return Varint.write(pack, at, envelope.batch.length)
+}
+
 /** The uncompressed pack. Counts and times that are negative or not a number are written as 0. */
 export const encode = (envelopes: ReadonlyArray<Envelope>): Uint8Array => {
   let size = prefixBytes + Varint.size(envelopes.length)
@@ -127,13 +141,7 @@ export const encode = (envelopes: ReadonlyArray<Envelope>): Uint8Array => {
   const pack = Buffer.allocUnsafe(size)
   let at = Varint.write(pack, prefixBytes, envelopes.length)
   for (const envelope of envelopes) {
-    at = Varint.write(pack, at, headerSize(envelope))
-    for (const value of numbersOf(envelope)) at = Varint.write(pack, at, value)
-    for (const text of textsOf(envelope)) {
-      at = Varint.write(pack, at, Buffer.byteLength(text))
-      at += pack.write(text, at)
-    }
-    at = Varint.write(pack, at, envelope.batch.length)
+    at = writeHead(pack, at, envelope)
     pack.set(envelope.batch, at)
     at += envelope.batch.length
   }
@@ -238,11 +246,15 @@ const readEnvelope = (reader: Varint.Reader): Envelope | undefined => {
   }
 }
 
-const readContent = (content: Uint8Array, prefix: Prefix): Either.Either<ReadonlyArray<Envelope>, PackError> => {
+const readContent = (
+  content: Uint8Array,
+  prefix: Prefix,
+  crc: number = crc32(content)
+): Either.Either<ReadonlyArray<Envelope>, PackError> => {
   if (content.length !== prefix.length) {
     return Either.left(corrupt(`content of ${content.length} bytes where ${prefix.length} were announced`))
   }
-  if (crc32(content) !== prefix.crc) return Either.left(corrupt("checksum mismatch"))
+  if (crc !== prefix.crc) return Either.left(corrupt("checksum mismatch"))
   const reader = new Varint.Reader(content)
   const count = reader.varint()
   if (count === undefined) return Either.left(corrupt("no envelope count"))
@@ -286,9 +298,50 @@ export const compress = (pack: Uint8Array): Effect.Effect<Uint8Array> =>
     })
   })
 
+/** The pack of one large batch: uncompressed, its last piece is the batch itself. */
+const packLarge = (envelope: Envelope): Effect.Effect<Pieces> =>
+  Effect.gen(function* () {
+    const head = Buffer.allocUnsafe(packSize(encodedSize(envelope)) - envelope.batch.length)
+    const end = writeHead(head, Varint.write(head, prefixBytes, 1), envelope)
+    const content = [head.subarray(prefixBytes, end), envelope.batch]
+    const length = lengthOf(content)
+    let crc = 0
+    yield* eachSlice(content, slice => {
+      crc = crc32(slice, crc)
+    })
+    const incompressible = compressedAlready(envelope.batch)
+    const frame = incompressible ? undefined : yield* deflate(content, "zstd")
+    writePrefix(head, frame !== undefined ? flagZstd : incompressible ? flagIncompressible : 0, length, crc)
+    return frame === undefined ? [head.subarray(0, end), envelope.batch] : [head.subarray(0, prefixBytes), ...frame]
+  })
+
+/** A pack, compressed if that helps. What is in several pieces is for a claim check. */
+export const packed = (envelopes: ReadonlyArray<Envelope>): Effect.Effect<Pieces> => {
+  const [only, second] = envelopes
+  return only !== undefined && second === undefined && only.batch.length >= largeBatchBytes
+    ? packLarge(only)
+    : Effect.map(compress(encode(envelopes)), pack => [pack])
+}
+
+/** Large content is unfolded and checked in slices. */
+const expandLarge = (pack: Uint8Array, prefix: Prefix): Effect.Effect<ReadonlyArray<Envelope>, PackError> =>
+  Effect.gen(function* () {
+    const stored = pack.subarray(prefixBytes)
+    const content =
+      (prefix.flags & flagZstd) === 0
+        ? stored
+        : yield* Effect.mapError(inflate(stored, prefix.length), error => corrupt(`zstd: ${error.message}`))
+    let crc = 0
+    yield* eachSlice([content], slice => {
+      crc = crc32(slice, crc)
+    })
+    return yield* readContent(content, prefix, crc)
+  })
+
 /** The envelopes of a pack, compressed or not. Decompression stops at the announced length, at most 256 MiB. */
 export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>, PackError> =>
   Effect.flatMap(readPrefix(pack), prefix => {
+    if (prefix.length >= largeBatchBytes) return expandLarge(pack, prefix)
     if ((prefix.flags & flagZstd) === 0) return readContent(pack.subarray(prefixBytes), prefix)
     return Effect.async<ReadonlyArray<Envelope>, PackError>(resume => {
       const options = {

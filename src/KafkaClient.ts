@@ -46,6 +46,8 @@ export interface ProduceBatch {
   readonly idempotent: boolean
   /** The client's own note about the stamp, kept between attempts of the same batch. */
   stamp?: BatchStamp | undefined
+  /** Its time is over: an attempt that has not begun to send it by then must not. */
+  readonly settled?: boolean
   /** Set by the client once an attempt ended as `Unknown`: from then on the batch may be in Kafka. */
   maybeWritten?: boolean
 }

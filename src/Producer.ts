@@ -20,7 +20,6 @@ import {
   type TopicOptions
 } from "./internal/accumulator.ts"
 import { asyncPrimitive, successPrimitive } from "./internal/asyncPrimitive.ts"
-import { writeChecksum } from "./internal/batchLayout.ts"
 import { bodyChecksum, largeBatchBytes } from "./internal/bodyChecksum.ts"
 import { compress } from "./internal/compression.ts"
 import type { Batch } from "./internal/lane.ts"
@@ -200,6 +199,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         const message = `Kafka did not take it in time (${why?.message ?? "breaker open"}) and the topic has no fallback queue`
         return reject(batch, new PublishError({ reason: "FallbackUnavailable", message, cause: why }))
       }
+      const { bodyChecksum: known, bytes } = batch
+      if (bytes.length < largeBatchBytes) return handOver(batch, writer, RecordBatch.parkable(bytes, known))
+      if (known !== undefined) return handOver(batch, writer, RecordBatch.disown(bytes, known))
+      // Until it is handed over nobody else has it.
+      const summed = Effect.map(bodyChecksum(bytes), sum => handOver(batch, writer, RecordBatch.disown(bytes, sum)))
+      start(Effect.uninterruptible(summed))
+    }
+
+    /** @param parkable its bytes, without a producer's id */
+    const handOver = (batch: Batch, writer: FallbackWriter.Service, parkable: Uint8Array) => {
+      const why = batch.lastError
       const [traced] = batch.traces ?? []
       const envelope: Envelope = {
         topic: batch.topic,
@@ -213,14 +223,17 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         origin: options.origin,
         traceParent: traced === undefined ? "" : TraceContext.format(traced.context),
         recordCount: batch.recordCount,
-        batch: RecordBatch.parkable(batch.bytes, batch.bodyChecksum)
+        batch: parkable
       }
-      accumulator.forget(batch)
+      const inPlace = parkable === batch.bytes
+      if (!inPlace) accumulator.forget(batch)
       writer.divert({
         envelope,
         firstId: batch.idAt(0),
         maybeInKafka: batch.maybeWritten,
         settle: exceptions => {
+          // Where something went wrong an upload may still be under way.
+          if (inPlace && exceptions.length > 0) batch.buffer = undefined
           parked(batch, exceptions)
           if (batch.traces === undefined) return
           const { firstFailureAt: from, lastError, topic } = envelope
@@ -448,8 +461,7 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
     /** Records accepted before their topic was known get a partition. */
     const place = () => {
       for (const batch of accumulator.unplaced()) {
-        writeChecksum(batch.bytes)
-        const read = RecordBatch.records(batch.bytes)
+        const read = RecordBatch.records(batch.bytes, true)
         if (Either.isLeft(read)) throw read.left
         read.right.forEach((record, index) => {
           accumulator.place(batch, index, { topic: batch.topic, ...record })

@@ -148,9 +148,16 @@ const readRecord = (reader: VarintReader, batch: BatchInfo): ReadRecord | undefi
   return { offsetDelta, timestamp, key, value, headers, tail: reader.bytes.subarray(tailAt, end) }
 }
 
-/** All records of a batch, in order. */
-export const records = (bytes: Uint8Array): Either.Either<ReadonlyArray<ReadRecord>, RecordBatchError> =>
-  Either.flatMap(info(bytes), batch =>
+/**
+ * All records of a batch, in order.
+ *
+ * @param intact somebody has checked the checksum already
+ */
+export const records = (
+  bytes: Uint8Array,
+  intact = false
+): Either.Either<ReadonlyArray<ReadRecord>, RecordBatchError> =>
+  Either.flatMap(intact ? header(bytes) : info(bytes), batch =>
     Either.flatMap(inflate(bytes, batch), body => {
       const reader = new VarintReader(body, 0, body.length)
       const read: Array<ReadRecord> = []
@@ -203,6 +210,12 @@ export const parkable = (bytes: Uint8Array, bodyChecksum?: number): Buffer => {
   return copy
 }
 
+/** The same without a copy: for a large batch, whose header the client has copied where it is still on its way. */
+export const disown = (bytes: Uint8Array, bodyChecksum: number): Uint8Array => {
+  stamp(bytes, -1n, -1, -1, bodyChecksum)
+  return bytes
+}
+
 /** The value of the record's id header, when it has one. */
 export const idOf = (record: ReadRecord, idHeader: string): string | undefined => {
   for (const [name, value] of record.headers) if (name === idHeader && value !== null) return text.decode(value)
@@ -211,7 +224,7 @@ export const idOf = (record: ReadRecord, idHeader: string): string | undefined =
 
 /** The record id of a batch's first record; empty when there is none, or the batch cannot be read. */
 export const firstId = (batch: Uint8Array, idHeader: string): string => {
-  const read = records(batch)
+  const read = records(batch, true)
   const first = Either.isRight(read) ? read.right[0] : undefined
   return first === undefined ? "" : (idOf(first, idHeader) ?? "")
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict"
 import { Buffer } from "node:buffer"
+import { randomBytes } from "node:crypto"
 import { describe, it } from "node:test"
 import { crc32, zstdCompressSync } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import fc from "fast-check"
 import * as Envelope from "../src/Envelope.ts"
+import { turnsDuring } from "./support/turns.ts"
 
 const text = fc.string({ unit: "grapheme", maxLength: 40 })
 const whole = fc.maxSafeNat()
@@ -169,6 +171,47 @@ describe("a damaged pack", () => {
     const huge = Buffer.from(packed)
     huge.writeUInt32BE(Envelope.maximumContentBytes + 1, 5)
     assert.equal(await expand(huge), "Corrupt")
+  })
+})
+
+describe("a pack of one large batch", () => {
+  const large = (content: Uint8Array) => sample(content, { topic: "tëst" })
+  const expand = (pack: Uint8Array) => Effect.runPromise(Effect.either(Envelope.expand(pack)))
+  const incompressible = randomBytes(9 * 1024 * 1024)
+  const text = Buffer.alloc(9 * 1024 * 1024, "a line of text that comes again\n")
+
+  it("has the batch itself as its last piece when compressing does not help, and is what `encode` makes", async () => {
+    const value = large(incompressible)
+    const { result: pieces, turns } = await turnsDuring(() => Effect.runPromise(Envelope.packed([value])))
+    assert.equal(pieces.at(-1), value.batch)
+    assert.ok(Buffer.concat(pieces).equals(Buffer.from(Envelope.encode([value]))))
+    assert.ok(turns >= 3, `${turns} turns`)
+  })
+
+  it("is compressed when that helps, but not a batch that is compressed already", async () => {
+    const pack = Buffer.concat(await Effect.runPromise(Envelope.packed([large(text)])))
+    assert.ok(pack.length < text.length / 10)
+    assert.deepEqual(plain(Either.getOrThrow(await expand(pack))), plain([large(text)]))
+    const already = Buffer.from(text)
+    already[16] = 2
+    already[22] = 4
+    const pieces = await Effect.runPromise(Envelope.packed([large(already)]))
+    assert.equal(pieces.at(-1), already)
+    assert.equal(pieces[0]?.[4], 2)
+  })
+
+  it("is read as views of it, checked in turns, and corrupt with one bit flipped", async () => {
+    const pack = Buffer.concat(await Effect.runPromise(Envelope.packed([large(incompressible)])))
+    const { result, turns } = await turnsDuring(() => expand(pack))
+    const [read] = Either.getOrThrow(result)
+    assert.equal(read?.batch.buffer, pack.buffer)
+    assert.ok(turns >= 2, `${turns} turns`)
+    pack[pack.length - 1] = (pack[pack.length - 1] ?? 0) ^ 1
+    assert.equal(reasonOf(await expand(pack)), "Corrupt")
+    const squeezed = Buffer.concat(await Effect.runPromise(Envelope.packed([large(text)])))
+    assert.equal(reasonOf(await expand(squeezed.subarray(0, squeezed.length - 6))), "Corrupt")
+    squeezed.writeUInt32BE(text.length, 5)
+    assert.equal(reasonOf(await expand(squeezed)), "Corrupt")
   })
 })
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -7,11 +8,13 @@ import * as LogLevel from "effect/LogLevel"
 import * as AppConfig from "../src/AppConfig.ts"
 import * as CircuitBreaker from "../src/CircuitBreaker.ts"
 import * as Envelope from "../src/Envelope.ts"
+import type { Service as FallbackWriter, Parcel } from "../src/FallbackWriter.ts"
 import { openScheduleOf } from "../src/internal/fallback.ts"
 import { type Memory, make as makeKafka } from "../src/KafkaClient/Memory.ts"
-import type { Service as KafkaService, ProduceOutcome } from "../src/KafkaClient.ts"
+import type { Service as KafkaService, ProduceBatch, ProduceOutcome } from "../src/KafkaClient.ts"
 import * as Producer from "../src/Producer.ts"
 import type { Outcome } from "../src/Receipt.ts"
+import * as RecordBatch from "../src/RecordBatch.ts"
 import { supervise } from "../src/Supervision.ts"
 import { advance, advanceUntil, configuration, harness, onTestClock, turn } from "./support/doubles.ts"
 import { headerText } from "./support/StoredRecord.ts"
@@ -56,6 +59,40 @@ const supervised = (parts: (breaker: CircuitBreaker.Service) => Partial<CircuitB
     yield* advance(40)
     return producer
   })
+
+/** A Producer, what it asked its client to send and in how much memory that lay, and what it gave to the fallback. */
+const divertingLarge = (kafka: Memory) =>
+  Effect.gen(function* () {
+    const text = configuration({ output: "max_record_bytes: 16MiB", writeTimeout: "500ms" })
+    const config = Either.getOrThrow(AppConfig.parse([{ file: "test.yaml", text }], {}))
+    const breaker = yield* CircuitBreaker.make(config.breaker, openScheduleOf(config.breaker))
+    const topics = Object.values(config.outputs).map(output => ({ ...output, encoding: "raw" as const }))
+    const sent: Array<ProduceBatch> = []
+    const memory: Array<number> = []
+    const parcels: Array<Parcel> = []
+    const client: KafkaService = {
+      ...kafka,
+      produce: (batches, timeoutMs) => {
+        sent.push(...batches)
+        memory.push(...batches.map(({ bytes }) => bytes.buffer.byteLength))
+        return kafka.produce(batches, timeoutMs)
+      }
+    }
+    const fallback = { divert: (parcel: Parcel) => void parcels.push(parcel) }
+    const producer = yield* Producer.make(
+      { topics, buffer: config.buffer, metadataMaxAgeMs: 60_000, origin: "test" },
+      { kafka: client, breaker, fallback: () => ({ ...idleWriter, ...fallback }) }
+    )
+    yield* Effect.forkScoped(producer.run)
+    yield* advance(40)
+    return { breaker, memory, parcels, producer, sent }
+  })
+
+const idleWriter: Omit<FallbackWriter, "divert"> = {
+  move: () => Effect.succeed([]),
+  status: () => assert.fail(),
+  run: Effect.never
+}
 
 describe("Producer", () => {
   it("delivers with partition, offset and a record id that is in the record", () =>
@@ -550,6 +587,58 @@ describe("Producer", () => {
         assert.deepEqual(
           values,
           Array.from({ length: 60 }, (_, index) => index)
+        )
+      })
+    ))
+
+  it("diverts a large batch in the memory it is in, with a valid checksum, tried or not", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const kafka = makeKafka({ events: 1 })
+        const { breaker, parcels, producer, sent } = yield* divertingLarge(kafka)
+        const value = randomBytes(9 * 1024 * 1024)
+        const told: Array<string> = []
+        const offer = () => producer.offer({ topic: "events", value }, outcome => told.push(outcomeOf(outcome)))
+        kafka.always({ _tag: "Hang" })
+        offer()
+        yield* advanceUntil("the end of its time", () => parcels.length === 1)
+        assert.equal(parcels[0]?.envelope.batch.buffer, sent[0]?.bytes.buffer)
+        breaker.force("open")
+        offer()
+        yield* advanceUntil("the second", () => parcels.length === 2)
+        assert.equal(sent.length, 1)
+        for (const { envelope } of parcels) {
+          const [record, ...others] = Either.getOrThrow(RecordBatch.records(envelope.batch))
+          assert.deepEqual(others, [])
+          assert.ok(value.equals(record?.value ?? new Uint8Array()))
+          assert.equal(Either.getOrThrow(RecordBatch.info(envelope.batch)).producerId, -1n)
+        }
+        assert.deepEqual(told, [])
+        assert.equal(producer.status().inMemory.records, 2)
+        for (const parcel of parcels) parcel.settle([])
+        assert.deepEqual(told, ["diverted", "diverted"])
+        // Of what was never sent the memory is free at once; the first may still be on its way.
+        assert.deepEqual(
+          parcels.map(({ envelope }) => envelope.batch.length > 0),
+          [true, false]
+        )
+      })
+    ))
+
+  it("takes no more memory for the batch behind a large record than for any", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const { memory, producer } = yield* divertingLarge(makeKafka({ events: 1 }))
+        let told = 0
+        for (const value of [randomBytes(9 * 1024 * 1024), "small", "again"]) {
+          producer.offer({ topic: "events", value }, () => told++)
+          const before = told
+          yield* advanceUntil("delivery", () => told > before)
+        }
+        assert.equal(memory.length, 3)
+        assert.ok(
+          memory.slice(1).every(bytes => bytes < 2 * 1024 * 1024),
+          memory.join()
         )
       })
     ))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Claim, ClaimCheck, ClaimCheckError, type ClaimCheckReason, type Service } from "../ClaimCheck.ts"
 import * as PartDigest from "../internal/partDigest.ts"
+import { lengthOf } from "../internal/slices.ts"
 
 /** The calls that can be scripted and are counted. */
 export type Operation = "put" | "get" | "delete"
@@ -75,13 +76,13 @@ export const make = (bucket = "memory", onChange: (what: string) => void = () =>
     setDown: reason => {
       down = reason
     },
-    put: (key, bytes) =>
+    put: (key, pieces) =>
       call(
         "put",
-        Effect.map(PartDigest.checksum(bytes), (checksum): Claim => {
-          objects.set(key, Uint8Array.from(bytes))
+        Effect.map(PartDigest.checksum(pieces), (checksum): Claim => {
+          objects.set(key, Buffer.concat(pieces))
           happened("put", key)
-          return { bucket, key, bytes: bytes.length, partBytes: PartDigest.partBytes, checksum }
+          return { bucket, key, bytes: lengthOf(pieces), partBytes: PartDigest.partBytes, checksum }
         })
       ),
     get: claim =>
@@ -90,7 +91,7 @@ export const make = (bucket = "memory", onChange: (what: string) => void = () =>
         Effect.gen(function* () {
           const bytes = objects.get(claim.key)
           if (bytes === undefined) return yield* errorOf("get", "NotFound", `there is no ${claim.key}`)
-          if ((yield* PartDigest.checksum(bytes, claim.partBytes)) !== claim.checksum) {
+          if ((yield* PartDigest.checksum([bytes], claim.partBytes)) !== claim.checksum) {
             return yield* errorOf("get", "Corrupt", `${claim.key} is not what was stored`)
           }
           return bytes

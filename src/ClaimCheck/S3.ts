@@ -2,6 +2,7 @@
  * The claim check on Amazon S3, or anything that speaks its API. An object above one part is uploaded in parts, several
  * at a time, and read back by ranges of the same size; every part is checked on the way in (by S3) and out (here).
  */
+import { Readable } from "node:stream"
 import * as S3 from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -14,6 +15,7 @@ import { type Claim, ClaimCheck, type ClaimCheckError, type Service } from "../C
 import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as PartDigest from "../internal/partDigest.ts"
 import { corruptObject, errorOf } from "../internal/s3Errors.ts"
+import { joined, lengthOf } from "../internal/slices.ts"
 import { factsOf } from "../internal/sqsErrors.ts"
 
 /** How to reach S3. One request moves at most one part (8 MiB). */
@@ -44,14 +46,42 @@ const pauses = Schedule.exponential(50).pipe(
   Schedule.jittered
 )
 
-const makeClient = ({ client }: Options): S3.S3Client =>
-  new S3.S3Client({
+const isRequest = (request: unknown): request is { readonly headers: Record<string, string> } =>
+  typeof request === "object" && request !== null && "headers" in request
+
+const makeClient = ({ client }: Options): S3.S3Client => {
+  const made = new S3.S3Client({
     ...awsClient(client, maximumSockets),
     forcePathStyle: client.pathStyle,
     // Every part carries our SHA-256, and is checked against it when it is read.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED"
   })
+  // It is what the signature covers, too, and would be worked out once more, on the event loop, if it were not there
+  // ("Authenticating Requests: Using the Authorization Header").
+  const sign = (request: { readonly headers: Record<string, string> }) => {
+    const sha256 = request.headers["x-amz-checksum-sha256"]
+    if (sha256 !== undefined) request.headers["x-amz-content-sha256"] = Buffer.from(sha256, "base64").toString("hex")
+  }
+  made.middlewareStack.add(
+    next => args => {
+      if (isRequest(args.request)) sign(args.request)
+      return next(args)
+    },
+    { step: "build", name: "knownContentSha256" }
+  )
+  return made
+}
+
+/** Writes what comes into `part`, as far as it has room; how much came. */
+const fill = async (part: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<number> => {
+  let length = 0
+  for await (const chunk of body) {
+    if (length + chunk.length <= part.length) part.set(chunk, length)
+    length += chunk.length
+  }
+  return length
+}
 
 const fewTimes = <A>(call: Effect.Effect<A, ClaimCheckError>): Effect.Effect<A, ClaimCheckError> =>
   Effect.retry(call, { schedule: pauses, times: retries, while: error => error.retryable })
@@ -102,7 +132,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         ? Effect.fail(corruptObject(name, operation, `the answer lacks the ${what}`))
         : Effect.succeed(value)
 
-    const put: Service["put"] = (path, bytes, budgetMs) =>
+    const put: Service["put"] = (path, pieces, budgetMs) =>
       Effect.gen(function* () {
         const Key = prefix === "" ? path : `${prefix}/${path}`
         const endsAt = (yield* Clock.currentTimeMillis) + budgetMs
@@ -111,7 +141,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
             schedule: pauses,
             while: error => Effect.map(Clock.currentTimeMillis, now => error.retryable && now < endsAt)
           })
-        const parts = PartDigest.partsOf(bytes)
+        const parts = PartDigest.partsOf(pieces)
         const digests: Array<Uint8Array> = []
         const digested = (index: number, part: Uint8Array) =>
           Effect.map(PartDigest.digest(part), digest => {
@@ -120,8 +150,9 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           })
 
         const single = Effect.gen(function* () {
-          const ChecksumSHA256 = yield* digested(0, bytes)
-          const command = () => new S3.PutObjectCommand({ Bucket, Key, Body: bytes, ChecksumSHA256 })
+          const Body = joined(pieces)
+          const ChecksumSHA256 = yield* digested(0, Body)
+          const command = () => new S3.PutObjectCommand({ Bucket, Key, Body, ChecksumSHA256 })
           yield* again(
             request("PutObject", abort => client.send(command(), abort)).pipe(
               // An answer without it is not S3's own.
@@ -130,9 +161,10 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           )
         })
 
-        const uploadPart = (UploadId: string, Body: Uint8Array, index: number) =>
+        const uploadPart = (UploadId: string, part: () => Uint8Array, index: number) =>
           Effect.gen(function* () {
             const PartNumber = index + 1
+            const Body = part()
             const ChecksumSHA256 = yield* digested(index, Body)
             const command = () => new S3.UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body, ChecksumSHA256 })
             const answer = yield* again(request("UploadPart", abort => client.send(command(), abort)))
@@ -187,7 +219,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         const claim: Claim = {
           bucket: Bucket,
           key: Key,
-          bytes: bytes.length,
+          bytes: lengthOf(pieces),
           partBytes,
           checksum: PartDigest.checksumOf(digests)
         }
@@ -198,18 +230,15 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       Effect.gen(function* () {
         const to = Math.min(from + claim.partBytes, claim.bytes)
         const place = { Bucket: claim.bucket, Key: claim.key, Range: `bytes=${from}-${to - 1}` }
-        const part = yield* request("GetObject", async abort => {
+        const part = into.subarray(from, to)
+        const length = yield* request("GetObject", async abort => {
           const { Body } = await client.send(new S3.GetObjectCommand(place), abort)
-          return Body === undefined ? new Uint8Array() : Body.transformToByteArray()
+          return Body instanceof Readable ? fill(part, Body) : 0
         })
-        if (part.length !== to - from) {
-          return yield* corruptObject(
-            name,
-            "GetObject",
-            `${part.length} bytes of ${claim.key} where ${to - from} are claimed`
-          )
+        if (length !== part.length) {
+          const message = `${length} bytes of ${claim.key} where ${part.length} are claimed`
+          return yield* corruptObject(name, "GetObject", message)
         }
-        into.set(part, from)
         return yield* PartDigest.digest(part)
       })
 

@@ -215,6 +215,9 @@ class Driver {
     }, timeoutMs)
     const call = () => {
       if (!open) return
+      // They are another's by now, and all that could come of it is a copy.
+      if (batches.every(({ settled }) => settled))
+        return fail(() => KafkaErrors.attemptTimeout(false, false, timeoutMs))
       const apiVersion = link.version(Protocol.apiKeys.produce, Protocol.newestVersions.produce)
       if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
       const answered = (payload: Uint8Array) => {

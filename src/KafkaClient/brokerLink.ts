@@ -8,6 +8,7 @@ import Broker from "kafkajs/src/broker/index.js"
 import { createLogger } from "kafkajs/src/loggers/index.js"
 import ConnectionPool, { type Connection } from "kafkajs/src/network/connectionPool.js"
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
+import { Outbox } from "./outbox.ts"
 
 /**
  * kafkajs 2.2.4 re-arms its throttle timer after every answer, with a negative delay (tulios/kafkajs#1751): a warning
@@ -102,6 +103,7 @@ export class BrokerLink {
   readonly clientId: string
   readonly #broker: Broker
   readonly #connection: Connection
+  readonly #outbox = new Outbox(() => this.#connection.socket)
   #connecting: Promise<void> | undefined
   #dropped = false
 
@@ -156,8 +158,11 @@ export class BrokerLink {
 
   async #open(): Promise<void> {
     try {
-      if (this.ready) await this.#connection.authenticate()
-      else await this.#broker.connect()
+      if (this.ready) {
+        // kafkajs writes by itself.
+        await this.#outbox.empty
+        await this.#connection.authenticate()
+      } else await this.#broker.connect()
     } catch (cause) {
       this.drop(cause)
       throw cause
@@ -206,8 +211,8 @@ export class BrokerLink {
       sendRequest: () => {
         const pieces = request.pieces(correlationId)
         const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-        if (pieces.length > 1 && bytes <= smallFrameBytes) connection.socket?.write(Buffer.concat(pieces, bytes))
-        else for (const piece of pieces) connection.socket?.write(piece)
+        if (pieces.length > 1 && bytes <= smallFrameBytes) this.#outbox.write(Buffer.concat(pieces, bytes))
+        else for (const piece of pieces) this.#outbox.write(piece)
       }
     })
   }
@@ -215,6 +220,7 @@ export class BrokerLink {
   /** Gives the connection up at once; whoever waits on it is told. kafkajs's own disconnect waits for answers. */
   drop(cause: unknown): void {
     this.#dropped = true
+    this.#outbox.clear()
     const connection = this.#connection
     connection.rejectRequests(cause instanceof Error ? cause : new Error("Connection closed"))
     connection.disconnect().catch(() => undefined)

@@ -294,7 +294,9 @@ export class Accumulator {
   }
 
   #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
-    lane.builder = new BatchBuilder(this.pool, topic.idHeader, lane.lastSize, now)
+    // A record larger than a batch is no measure of the next one.
+    const capacity = Math.min(lane.lastSize, topic.options.batchBytes)
+    lane.builder = new BatchBuilder(this.pool, topic.idHeader, capacity, now)
     return lane.builder
   }
 

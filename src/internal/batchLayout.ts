@@ -95,8 +95,15 @@ export const readHeader = (bytes: Uint8Array): Header => {
   }
 }
 
-/** The checksum covers everything from the attributes on. */
-export const checksum = (bytes: Uint8Array): number => crc32c(bytes.subarray(attributesAt))
+/**
+ * The checksum covers everything from the attributes on.
+ *
+ * @param body the checksum of everything behind the header, where it is known already
+ */
+export const checksum = (bytes: Uint8Array, body?: number): number =>
+  body === undefined
+    ? crc32c(bytes.subarray(attributesAt))
+    : combine(crc32c(bytes.subarray(attributesAt, headerBytes)), body, bytes.length - headerBytes)
 
 /** @param body the checksum of everything behind the header, where it is known already */
 export const writeChecksum = (bytes: Uint8Array, body?: number): void => {
@@ -107,7 +114,7 @@ export const writeChecksum = (bytes: Uint8Array, body?: number): void => {
   setInt32(bytes, crcAt, whole)
 }
 
-/** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them; `body` as in `writeChecksum`. */
+/** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them; `body` as in `checksum`. */
 export const stamp = (bytes: Uint8Array, producerId: bigint, epoch: number, sequence: number, body?: number): void => {
   setInt32(bytes, producerIdAt, Number(BigInt.asIntN(32, producerId >> 32n)))
   setInt32(bytes, producerIdAt + 4, Number(BigInt.asIntN(32, producerId)))

@@ -4,19 +4,17 @@
 import * as Effect from "effect/Effect"
 import { headerBytes } from "./batchLayout.ts"
 import { combine, crc32c } from "./crc32c.ts"
+import { eachSlice } from "./slices.ts"
 
 /** From this size on a batch is worth it: a smaller one's checksum takes a few milliseconds at most. */
 export const largeBatchBytes = 4 * 1024 * 1024
-const sliceBytes = 4 * 1024 * 1024
 
 /** Of everything behind the batch's header. */
 export const bodyChecksum = (batch: Uint8Array): Effect.Effect<number> =>
-  Effect.gen(function* () {
+  Effect.suspend(() => {
     let sum = 0
-    for (let at = headerBytes; at < batch.length; at += sliceBytes) {
-      if (at > headerBytes) yield* Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
-      const slice = batch.subarray(at, at + sliceBytes)
+    const add = (slice: Uint8Array) => {
       sum = combine(sum, crc32c(slice), slice.length)
     }
-    return sum
+    return Effect.map(eachSlice([batch.subarray(headerBytes)], add), () => sum)
   })

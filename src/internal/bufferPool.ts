@@ -3,7 +3,7 @@
  */
 
 const minimumBytes = 1024
-/** Larger buffers are left to the garbage collector: they are rare and would pin memory. */
+/** Larger buffers are not kept: they are rare and would pin memory. */
 const maximumPooledBytes = 4 * 1024 * 1024
 
 interface SizeClass {
@@ -41,7 +41,8 @@ export class BufferPool {
   /** Hands a buffer back. The caller must be its only owner: nothing may read it afterwards. */
   give(buffer: Buffer): void {
     const size = buffer.length
-    if (size > maximumPooledBytes || this.#pooledBytes + size > this.#limitBytes) return
+    if (size > maximumPooledBytes) return release(buffer)
+    if (this.#pooledBytes + size > this.#limitBytes) return
     const found = this.#classes.get(size)
     if (found === undefined) this.#classes.set(size, { free: [buffer], spare: 0 })
     else found.free.push(buffer)
@@ -59,5 +60,10 @@ export class BufferPool {
   }
 }
 
+/** At once: the garbage collector may let a large one lie while the next is made. */
+const release = ({ buffer }: Buffer): void => {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 const sizeOf = (bytes: number): number =>
-  bytes <= minimumBytes ? minimumBytes : bytes > 2 ** 30 ? bytes : 2 ** (32 - Math.clz32(bytes - 1))
+  bytes <= minimumBytes ? minimumBytes : bytes > maximumPooledBytes ? bytes : 2 ** (32 - Math.clz32(bytes - 1))

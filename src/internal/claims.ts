@@ -8,6 +8,7 @@ import type { Claim, ClaimCheckError, Service as Claims } from "../ClaimCheck.ts
 import type { Envelope } from "../Envelope.ts"
 import type { FallbackQueueError } from "../FallbackQueue.ts"
 import * as ClaimPointer from "./claimPointer.ts"
+import { lengthOf, type Pieces } from "./slices.ts"
 
 /** The slowest upload that is waited for, bytes per ms (4 MiB a second). */
 const slowestRate = 4195
@@ -36,7 +37,7 @@ export const discard = (claims: Claims, claim: Claim): Effect.Effect<void> =>
 export const store = (
   claims: Claims,
   envelope: Envelope,
-  pack: Uint8Array,
+  pack: Pieces,
   budgetMs: number,
   send: (body: string, claim: Claim) => Effect.Effect<Sent>
 ): Effect.Effect<ClaimCheckError | FallbackQueueError | undefined> =>
@@ -44,7 +45,7 @@ export const store = (
     Effect.gen(function* () {
       // By topic for people who list the bucket, and unique: an object has one message.
       const key = `${envelope.topic}/${crypto.randomUUID()}`
-      const put = yield* Effect.either(restore(claims.put(key, pack, budgetMs + pack.length / slowestRate)))
+      const put = yield* Effect.either(restore(claims.put(key, pack, budgetMs + lengthOf(pack) / slowestRate)))
       if (Either.isLeft(put)) return put.left
       const claim = put.right
       const { notBefore, recordCount } = envelope

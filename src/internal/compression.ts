@@ -2,7 +2,6 @@
  * Compresses the records of a finished batch, once: zstd and gzip in the runtime's own threads where it has them, LZ4 and
  * Snappy on the event loop, all in slices between which it has its turns (`docs/decisions/compression.md`).
  */
-import { constants, createGzip, createZstdCompress } from "node:zlib"
 import * as Effect from "effect/Effect"
 import type { Compression } from "../RecordBatch.ts"
 import { requestHeadBytes } from "./batchBuilder.ts"
@@ -10,41 +9,29 @@ import { headerBytes, readHeader, writeHeader } from "./batchLayout.ts"
 import { type BlockCodec, blockBytes } from "./blocks.ts"
 import type { BufferPool } from "./bufferPool.ts"
 import type { Batch } from "./lane.ts"
+import { deflate } from "./largeCompression.ts"
 import * as Lz4 from "./lz4.ts"
+import { lengthOf } from "./slices.ts"
 import * as Snappy from "./snappy.ts"
 
 /** Codec numbers in a batch's attributes. */
 const numbers = { gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
 /** Below this size compressing costs more than it saves, bytes. */
 const worthwhileBytes = 512
-/** Both at their fastest. */
-const level = { zstd: { [constants.ZSTD_c_compressionLevel]: 1 }, gzip: 1 }
 /** What is compressed in one turn of the event loop: less than a millisecond of work. */
 const sliceBytes = 4 * blockBytes
-/** What a thread gets at once. Deno has none: there `node:zlib` works on the event loop. */
-const threadSliceBytes = 1024 * 1024
-/** What comes back from a thread at once: each piece costs another way there and back. */
-const pieceBytes = 64 * 1024
 
 const bodyAt = requestHeadBytes + headerBytes
 
-/**
- * The batch's bytes are now those in `whole`: room for a request's head, for a header, and the records up to `end`. Unless
- * they are no smaller, or the batch has gone another way meanwhile: then it stays as it is.
- */
-const replace = (batch: Batch, codec: number, whole: Buffer, end: number, pool: BufferPool): void => {
-  const bytes = whole.subarray(requestHeadBytes, end)
-  if (batch.settled || bytes.length >= batch.bytes.length) return pool.give(whole)
-  writeHeader(bytes, { ...readHeader(batch.bytes), length: bytes.length, attributes: codec })
-  if (batch.buffer !== undefined) pool.give(batch.buffer)
-  batch.bytes = bytes
-  batch.room = requestHeadBytes
-  batch.buffer = whole
+/** Compressed records in memory of the pool's, up to `end`, behind room for the heads of a request and of the batch. */
+interface Packed {
+  readonly whole: Buffer
+  readonly end: number
 }
 
 const nextTurn = Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
 
-const inSlices = (batch: Batch, codec: BlockCodec, number: number, pool: BufferPool): Effect.Effect<void> =>
+const inSlices = (batch: Batch, codec: BlockCodec, pool: BufferPool): Effect.Effect<Packed> =>
   Effect.suspend(() => {
     const input = batch.bytes
     const view = new DataView(input.buffer, input.byteOffset, input.length)
@@ -68,42 +55,51 @@ const inSlices = (batch: Batch, codec: BlockCodec, number: number, pool: BufferP
     })
     return Effect.map(rest, () => {
       whole.set(codec.end, end)
-      replace(batch, number, whole, end + codec.end.length, pool)
+      return { whole, end: end + codec.end.length }
     })
   })
 
-const onThread = (batch: Batch, compression: "gzip" | "zstd", pool: BufferPool): Effect.Effect<void> =>
-  Effect.async(resume => {
-    const body = batch.bytes.subarray(headerBytes)
-    const pieces: Array<Buffer> = []
-    const stream =
-      compression === "gzip"
-        ? createGzip({ level: level.gzip, chunkSize: pieceBytes })
-        : createZstdCompress({ params: level.zstd, chunkSize: pieceBytes })
-    stream.on("data", (piece: Buffer) => pieces.push(piece))
-    stream.on("error", cause => resume(Effect.die(cause)))
-    stream.on("end", () => {
-      const whole = pool.take(pieces.reduce((sum, piece) => sum + piece.length, bodyAt))
-      let end = bodyAt
-      for (const piece of pieces) {
-        whole.set(piece, end)
-        end += piece.length
-      }
-      replace(batch, numbers[compression], whole, end, pool)
-      resume(Effect.void)
-    })
-    const write = (from: number): void => {
-      const to = from + threadSliceBytes
-      if (to >= body.length) stream.end(body.subarray(from))
-      else stream.write(body.subarray(from, to), () => setImmediate(write, to))
+const onThread = (batch: Batch, compression: "gzip" | "zstd", pool: BufferPool): Effect.Effect<Packed | undefined> =>
+  Effect.map(deflate([batch.bytes.subarray(headerBytes)], compression), pieces => {
+    if (pieces === undefined) return undefined
+    const whole = pool.take(bodyAt + lengthOf(pieces))
+    let end = bodyAt
+    for (const piece of pieces) {
+      whole.set(piece, end)
+      end += piece.length
     }
-    write(0)
+    return { whole, end }
   })
 
-/** Replaces the batch's bytes by compressed ones out of the pool, and gives it those they replace. */
-export const compress = (batch: Batch, compression: Compression, pool: BufferPool): Effect.Effect<void> => {
-  if (compression === "none" || batch.bytes.length < worthwhileBytes) return Effect.void
-  if (compression === "lz4") return inSlices(batch, Lz4.codec, numbers.lz4, pool)
-  if (compression === "snappy") return inSlices(batch, Snappy.codec, numbers.snappy, pool)
+const packed = (batch: Batch, compression: Exclude<Compression, "none">, pool: BufferPool) => {
+  if (compression === "lz4") return inSlices(batch, Lz4.codec, pool)
+  if (compression === "snappy") return inSlices(batch, Snappy.codec, pool)
   return onThread(batch, compression, pool)
 }
+
+/**
+ * Replaces the batch's bytes by compressed ones out of the pool, and gives it those they replace. Unless they are no smaller,
+ * or the batch has gone another way meanwhile: then it stays as it is.
+ */
+export const compress = (batch: Batch, compression: Compression, pool: BufferPool): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (compression === "none" || batch.bytes.length < worthwhileBytes) return Effect.void
+    const { buffer: plain } = batch
+    // A thread may read it until the end, also when the batch is settled before: nobody may get it, or free it, until then.
+    batch.buffer = undefined
+    return Effect.map(packed(batch, compression, pool), result => {
+      if (batch.settled) {
+        if (result !== undefined) pool.give(result.whole)
+        return
+      }
+      batch.buffer = plain
+      if (result === undefined) return
+      const bytes = result.whole.subarray(requestHeadBytes, result.end)
+      if (bytes.length >= batch.bytes.length) return pool.give(result.whole)
+      writeHeader(bytes, { ...readHeader(batch.bytes), length: bytes.length, attributes: numbers[compression] })
+      if (plain !== undefined) pool.give(plain)
+      batch.bytes = bytes
+      batch.room = requestHeadBytes
+      batch.buffer = result.whole
+    })
+  })

@@ -4,6 +4,8 @@
  * @see https://kafka.apache.org/protocol
  */
 import type { ProduceBatch } from "../KafkaClient.ts"
+import { headerBytes } from "./batchLayout.ts"
+import { largeBatchBytes } from "./bodyChecksum.ts"
 import type { BufferPool } from "./bufferPool.ts"
 
 export const apiKeys = { produce: 0, metadata: 3, initProducerId: 22 } as const
@@ -94,7 +96,8 @@ export interface Framed {
 /**
  * A Produce request, acks=all, in front of and between the untouched batches. Large batches are pieces of their own, uncopied;
  * small ones share a piece with what is around them. A batch that goes alone and has room in front is one piece with the
- * request's head.
+ * request's head. Of a very large one the header is copied: it takes long to leave, and its header may be
+ * written to when its time is over.
  *
  * @param timeoutMs how long the broker may wait for its replicas
  * @param pool memory for heads and small batches
@@ -123,9 +126,11 @@ export const produceFrame = (
     headsLength += 8
     total += batch.bytes.length
     if (batch.bytes.length <= copiedBytes) copied += batch.bytes.length
+    else if (batch.bytes.length >= largeBatchBytes) copied += headerBytes
   }
   const [only] = batches
-  const alone = only !== undefined && batches.length === 1 ? withRoom(only, headsLength) : undefined
+  const alone =
+    only !== undefined && batches.length === 1 && total < largeBatchBytes ? withRoom(only, headsLength) : undefined
   const buffer = alone ?? pool.take(headsLength + copied)
   const pieces: Array<Uint8Array> = []
   let at = buffer.writeInt32BE(headsLength + total - 4, 0)
@@ -150,7 +155,10 @@ export const produceFrame = (
         at += bytes.length
         continue
       }
-      pieces.push(buffer.subarray(from, at), bytes)
+      const own = bytes.length >= largeBatchBytes ? headerBytes : 0
+      buffer.set(bytes.subarray(0, own), at)
+      at += own
+      pieces.push(buffer.subarray(from, at), own > 0 ? bytes.subarray(own) : bytes)
       from = at
     }
   }

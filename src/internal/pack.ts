@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Envelope from "../Envelope.ts"
+import { joined, lengthOf, type Pieces } from "./slices.ts"
 import { attributeBytes, maximumAttributes } from "./sqsSize.ts"
 
 /** What can be packed; callers hand in their own objects and get them back in the result. */
@@ -30,7 +31,7 @@ export interface TooLarge<A> {
   /** What its message would have counted for, bytes. */
   readonly bytes: number
   /** The pack no message can hold, compressed if that helped. */
-  readonly pack: Uint8Array
+  readonly pack: Pieces
 }
 
 /** Everything handed in, once: in `packed`, in order, or in `tooLarge`. */
@@ -112,14 +113,14 @@ export const makePacker = (maximumMessageBytes: number): Packer => {
 
   const packGroup = <A extends Packable>(items: ReadonlyArray<A>): Effect.Effect<PackResult<A>> =>
     Effect.suspend(() => {
-      const pack = Envelope.encode(items.map(item => item.envelope))
-      return Effect.flatMap(Envelope.compress(pack), compressed => {
-        const bodyBytes = Envelope.bodyLength(compressed.length)
-        learn(pack.length, bodyBytes)
+      const content = items.reduce((sum, { envelope }) => sum + Envelope.encodedSize(envelope), 0)
+      return Effect.flatMap(Envelope.packed(items.map(item => item.envelope)), compressed => {
+        const bodyBytes = Envelope.bodyLength(lengthOf(compressed))
+        learn(Envelope.packSize(content), bodyBytes)
         const attributes = attributesOf(items)
         const bytes = bodyBytes + attributeBytes(attributes)
         if (bytes <= maximumMessageBytes) {
-          const body = Envelope.bodyOf(compressed)
+          const body = Envelope.bodyOf(joined(compressed))
           const packed: Packed<A> = { items, body, attributes, bytes, recordCount: countRecords(items) }
           return Effect.succeed({ packed: [packed], tooLarge: [] })
         }

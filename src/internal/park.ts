@@ -77,6 +77,7 @@ interface Piece extends Packable {
 
 /** The piece in so many parts, none without a record; undefined for a single record. */
 const cut = (piece: Piece, parts: number): ReadonlyArray<Piece> | undefined => {
+  if (piece.envelope.recordCount < 2) return undefined
   const read = RecordBatch.records(piece.envelope.batch)
   if (Either.isLeft(read) || read.right.length < 2) return undefined
   const records = read.right

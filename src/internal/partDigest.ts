@@ -4,17 +4,17 @@
  */
 import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
+import { cutOut, joined, lengthOf, type Pieces } from "./slices.ts"
 
 /** Bytes of a part; the last one is smaller. At least 5 MiB ("Amazon S3 multipart upload limits"). */
 export const partBytes = 8 * 1024 * 1024
 /** The most parts S3 takes. */
 export const maximumParts = 10_000
 
-/** Views of the bytes, one a part; at least one. */
-export const partsOf = (bytes: Uint8Array, size: number = partBytes): ReadonlyArray<Uint8Array> => {
-  const parts = [bytes.subarray(0, size)]
-  for (let at = size; at < bytes.length; at += size) parts.push(bytes.subarray(at, at + size))
-  return parts
+/** One entry a part, at least one. A part is made when it is asked for, and is a view where that is possible. */
+export const partsOf = (pieces: Pieces, size: number = partBytes): ReadonlyArray<() => Uint8Array> => {
+  const count = Math.max(1, Math.ceil(lengthOf(pieces) / size))
+  return Array.from({ length: count }, (_, n) => () => joined(cutOut(pieces, n * size, (n + 1) * size)))
 }
 
 /** SHA-256 of one part. */
@@ -37,5 +37,8 @@ export const checksumOf = (digests: ReadonlyArray<Uint8Array>): string => {
 }
 
 /** The checksum of bytes, by parts of `size`. */
-export const checksum = (bytes: Uint8Array, size: number = partBytes): Effect.Effect<string> =>
-  Effect.map(Effect.forEach(partsOf(bytes, size), digest), checksumOf)
+export const checksum = (pieces: Pieces, size: number = partBytes): Effect.Effect<string> =>
+  Effect.map(
+    Effect.forEach(partsOf(pieces, size), part => Effect.suspend(() => digest(part()))),
+    checksumOf
+  )

@@ -82,7 +82,7 @@ export class Placement {
       partition,
       partitionCount: count,
       recordCount: records.length,
-      batch: RecordBatch.fromRecords(records)
+      batch: records.length === read.right.length ? envelope.batch : RecordBatch.fromRecords(records)
     }))
   }
 }

@@ -62,12 +62,14 @@ describe("ClaimCheck/S3", () => {
   it("stores a small object in one request, a large one in parts, and gives both back", () =>
     run((claims, s3) =>
       Effect.gen(function* () {
-        const one = yield* claims.put("t/small", small, 10_000)
+        const one = yield* claims.put("t/small", [small], 10_000)
         assert.deepEqual(s3.requests, ["put"])
         assert.equal(one.key, "pre/t/small")
-        const two = yield* claims.put("t/large", large, 10_000)
+        const two = yield* claims.put("t/large", [large], 10_000)
         assert.deepEqual(s3.requests.slice(1).sort(), ["complete", "create", "part", "part", "part"])
         assert.match(two.checksum, /^[A-Za-z0-9+/]{43}=-3$/)
+        // The single object, three parts, and what completes the upload.
+        assert.deepEqual(s3.signed, [true, true, true, true, true])
         // The same checksum that S3 computed, so that people can compare.
         assert.equal(yield* checksum("pre/t/large"), two.checksum)
         assert.equal(yield* checksum("pre/t/small"), one.checksum)
@@ -83,7 +85,7 @@ describe("ClaimCheck/S3", () => {
   it("gives no other bytes back than those stored (checksum verified on get)", () =>
     run((claims, s3) =>
       Effect.gen(function* () {
-        const claim = yield* claims.put("t/damaged", medium, 10_000)
+        const claim = yield* claims.put("t/damaged", [medium], 10_000)
         const damaged = Uint8Array.from(medium)
         damaged[medium.length - 1] = (damaged[medium.length - 1] ?? 0) ^ 1
         yield* overwrite(claim.key, damaged)
@@ -115,8 +117,8 @@ describe("ClaimCheck/S3", () => {
       run(
         claims =>
           Effect.gen(function* () {
-            assert.equal(yield* reasonOf(claims.put("t/x", small, 3000)), "NoBucket")
-            assert.equal(yield* reasonOf(claims.put("t/x", large, 3000)), "NoBucket")
+            assert.equal(yield* reasonOf(claims.put("t/x", [small], 3000)), "NoBucket")
+            assert.equal(yield* reasonOf(claims.put("t/x", [large], 3000)), "NoBucket")
           }),
         { bucket: "nowhere" }
       )
@@ -126,11 +128,11 @@ describe("ClaimCheck/S3", () => {
     run((claims, s3) =>
       Effect.gen(function* () {
         s3.script("put", { _tag: "Answer", status: 503, code: "SlowDown" }, { _tag: "LoseReply" })
-        yield* claims.delete(yield* claims.put("t/a", small, 10_000))
+        yield* claims.delete(yield* claims.put("t/a", [small], 10_000))
         assert.equal(s3.requests.filter(kind => kind === "put").length, 3)
         s3.script("part", { _tag: "LoseReply" }, { _tag: "Answer", status: 500, code: "InternalError" })
         s3.script("complete", { _tag: "Answer", status: 200, code: "InternalError" })
-        const claim = yield* claims.put("t/b", large, 10_000)
+        const claim = yield* claims.put("t/b", [large], 10_000)
         assert.equal(s3.requests.filter(kind => kind === "part").length, 5)
         assert.equal(s3.requests.filter(kind => kind === "create").length, 1)
         assert.equal(s3.requests.filter(kind => kind === "complete").length, 2)
@@ -145,13 +147,13 @@ describe("ClaimCheck/S3", () => {
       (claims, s3) =>
         Effect.gen(function* () {
           s3.script("part", { _tag: "Answer", status: 403, code: "AccessDenied" })
-          assert.equal(yield* reasonOf(claims.put("t/denied", large, 10_000)), "AccessDenied")
+          assert.equal(yield* reasonOf(claims.put("t/denied", [large], 10_000)), "AccessDenied")
           assert.equal(s3.requests.filter(kind => kind === "abort").length, 1)
           s3.script("put", ...Array.from({ length: 50 }, () => ({ _tag: "LoseReply" }) as const))
-          assert.equal(yield* reasonOf(claims.put("t/lost", small, 500)), "Unavailable")
+          assert.equal(yield* reasonOf(claims.put("t/lost", [small], 500)), "Unavailable")
           assert.deepEqual(yield* objects, [])
           s3.script("part", { _tag: "Silence" }, { _tag: "Silence" }, { _tag: "Silence" })
-          const put = yield* Effect.fork(claims.put("t/stopped", large, 60_000))
+          const put = yield* Effect.fork(claims.put("t/stopped", [large], 60_000))
           const parts = s3.requests.filter(kind => kind === "part").length + 3
           yield* Effect.promise(() =>
             eventually("the parts", 10_000, () =>
@@ -174,13 +176,13 @@ describe("ClaimCheck/S3", () => {
       (claims, s3) =>
         Effect.gen(function* () {
           s3.script("put", { _tag: "Silence" })
-          const claim = yield* claims.put("t/slow", small, 10_000)
+          const claim = yield* claims.put("t/slow", [small], 10_000)
           // Tried again, once or, on a slow machine, more often.
           assert.ok(s3.requests.filter(kind => kind === "put").length >= 2)
           s3.script("get", ...Array.from({ length: 30 }, () => ({ _tag: "Silence" }) as const))
           assert.equal(yield* reasonOf(claims.get(claim)), "Unavailable")
           s3.script("part", ...Array.from({ length: 30 }, () => ({ _tag: "Silence" }) as const))
-          assert.equal(yield* reasonOf(claims.put("t/never", large, 2500)), "Unavailable")
+          assert.equal(yield* reasonOf(claims.put("t/never", [large], 2500)), "Unavailable")
           assert.ok(s3.requests.includes("abort"), s3.requests.join(" "))
           s3.script("delete", { _tag: "Silence" })
           const before = s3.requests.filter(kind => kind === "delete").length
@@ -205,6 +207,6 @@ describe("ClaimCheck/S3", () => {
           connectionTimeoutMs: 500
         }
       })
-      assert.equal(yield* reasonOf(claims.put("t/x", small, 300)), "Unavailable")
+      assert.equal(yield* reasonOf(claims.put("t/x", [small], 300)), "Unavailable")
     }).pipe(Effect.scoped, Effect.runPromise))
 })

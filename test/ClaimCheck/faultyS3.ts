@@ -1,6 +1,7 @@
 /**
  * A way to an S3 that loses, refuses and damages what it is told to, and remembers what was asked.
  */
+import { createHash } from "node:crypto"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 
@@ -18,6 +19,8 @@ export interface FaultyS3 {
   readonly endpoint: string
   /** Method and kind of every request so far, e.g. `PUT part`. */
   readonly requests: ReadonlyArray<string>
+  /** The bodies so far that came with a SHA-256 in the signature, and whether it was theirs. */
+  readonly signed: ReadonlyArray<boolean>
   /** The next requests of a kind, one fault each. */
   readonly script: (kind: string, ...faults: ReadonlyArray<Fault>) => void
   /** Connections whose request has no answer yet. */
@@ -36,6 +39,7 @@ const kindOf = (method: string, url: URL): string => {
 /** In front of the S3 at `target`. */
 export const startFaultyS3 = async (target: string): Promise<FaultyS3> => {
   const requests: Array<string> = []
+  const signed: Array<boolean> = []
   const faults = new Map<string, Array<Fault>>()
   let waiting = 0
   const server = http.createServer(async (request, response) => {
@@ -51,6 +55,8 @@ export const startFaultyS3 = async (target: string): Promise<FaultyS3> => {
       // Given up on the way in.
       return
     }
+    const signature = request.headers["x-amz-content-sha256"]
+    if (chunks.length > 0) signed.push(signature === createHash("sha256").update(Buffer.concat(chunks)).digest("hex"))
     const fault = faults.get(kind)?.shift()
     if (fault?._tag === "Silence") return
     if (fault?._tag === "Answer") {
@@ -81,6 +87,7 @@ export const startFaultyS3 = async (target: string): Promise<FaultyS3> => {
   return {
     endpoint: `http://127.0.0.1:${port}`,
     requests,
+    signed,
     script: (kind, ...more) => {
       faults.set(kind, [...(faults.get(kind) ?? []), ...more])
     },

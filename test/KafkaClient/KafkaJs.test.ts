@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as KafkaJs from "../../src/KafkaClient/KafkaJs.ts"
 import type { Service as KafkaService, ProduceBatch, ProduceOutcome } from "../../src/KafkaClient.ts"
 import { batchOf } from "../support/batches.ts"
@@ -151,5 +152,34 @@ describe("KafkaJs and a broker that answers oddly", () => {
       { producerId: 7n, epoch: 1, sequence: 0 },
       { producerId: 7n, epoch: 0, sequence: 0 }
     ])
+  })
+
+  it("sends nothing of a batch whose time is over before the bytes could leave", async () => {
+    const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => [[0, 0]] })
+    try {
+      const outcomes = await Effect.gen(function* () {
+        const client = yield* KafkaJs.make({
+          brokers: [broker.address],
+          clientId: "test",
+          connectionTimeoutMs: 1000,
+          requestTimeoutMs: 1000,
+          idempotent: true
+        })
+        const over = { ...batch(0), settled: false }
+        const bytes = Buffer.from(over.bytes)
+        const attempt = client.produce([over], 2000)
+        const fiber = yield* Effect.fork(attempt)
+        yield* Effect.yieldNow()
+        // Metadata, an id and a connection are still on their way.
+        over.settled = true
+        const outcomes = yield* Fiber.join(fiber)
+        assert.ok(bytes.equals(over.bytes))
+        return outcomes
+      }).pipe(Effect.scoped, Effect.runPromise)
+      assert.deepEqual(outcomes.map(summary), ["Availability ATTEMPT_TIMEOUT"])
+      assert.equal(broker.produced(), 0)
+    } finally {
+      await broker.stop()
+    }
   })
 })

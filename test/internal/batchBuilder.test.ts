@@ -119,3 +119,14 @@ test("batches of one millisecond have ids of their own, and a batch keeps those 
   assert.equal(seen.size, 2002)
   assert.ok((first?.idAt(2 ** 22 - 1) ?? "") < (batches[1]?.idAt(0) ?? ""))
 })
+
+test("a large record's buffer is as large as it must be, and not kept", () => {
+  const pool = new BufferPool(1024 * 1024 * 1024)
+  const built = builder("spillway-id", pool)
+  const taken = built.append({ value: Buffer.alloc(5_000_000) }, 5, unlimited, unlimited)
+  const { buffer } = built.finish()
+  assert.ok(buffer.length < taken + 1000, `${buffer.length} bytes for ${taken}`)
+  pool.give(buffer)
+  // Its memory is free from here on, whenever the garbage collector comes.
+  assert.equal(buffer.buffer.byteLength, 0)
+})

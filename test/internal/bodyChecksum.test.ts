@@ -6,6 +6,7 @@ import { readHeader, stamp, writeChecksum } from "../../src/internal/batchLayout
 import { bodyChecksum, largeBatchBytes } from "../../src/internal/bodyChecksum.ts"
 import { combine, crc32c } from "../../src/internal/crc32c.ts"
 import { batchOf, noise } from "../support/batches.ts"
+import { turnsDuring } from "../support/turns.ts"
 
 it("checksums of parts combine to that of the whole", () => {
   const part = fc.uint8Array({ maxLength: 3000 })
@@ -24,14 +25,7 @@ it("checksums of parts combine to that of the whole", () => {
 
 it("a large batch's checksum is worked out in turns, and its stamp is the same as at once", async () => {
   const batch = batchOf([{ key: "k", value: noise(3 * largeBatchBytes, 7), id: "a" }])
-  let turns = 0
-  const count = () => {
-    turns++
-    counting = setImmediate(count)
-  }
-  let counting = setImmediate(count)
-  const body = await Effect.runPromise(bodyChecksum(batch))
-  clearImmediate(counting)
+  const { result: body, turns } = await turnsDuring(() => Effect.runPromise(bodyChecksum(batch)))
   assert.ok(turns >= 3, `${turns} turns`)
   stamp(batch, 7n, 3, 11)
   const atOnce = readHeader(batch)

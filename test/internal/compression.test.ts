@@ -74,9 +74,9 @@ for (const codec of codecs) {
     const batch = sealed(pool, ["x".repeat(3_000_000)])
     const { buffer: old, bytes } = batch
     const ended = Effect.runPromise(compress(batch, codec, pool))
-    // As `Accumulator.expire` does.
     batch.settled = true
-    batch.buffer = undefined
+    // As `Accumulator.forget` does.
+    if (batch.buffer !== undefined) pool.give(batch.buffer)
     await ended
     assert.equal(batch.bytes, bytes)
     assert.notEqual(pool.take(old?.length ?? 0), old)

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { headerBytes } from "../../src/internal/batchLayout.ts"
+import { largeBatchBytes } from "../../src/internal/bodyChecksum.ts"
 import { BufferPool } from "../../src/internal/bufferPool.ts"
 import * as Protocol from "../../src/internal/kafkaProtocol.ts"
 
@@ -105,6 +107,21 @@ test("a batch alone with room in front is one piece with its head, in the memory
   // Other bytes than those the room was in front of: there is none at the begin of their memory.
   const other = new Uint8Array(alone.bytes)
   assert.ok(framed(60, [], other).pieces.includes(other))
+})
+
+test("a large batch leaves uncopied but for its header, which may be written to meanwhile", () => {
+  const request = { correlationId: 42, clientId: "me", version: 7, timeoutMs: 900 }
+  const memory = Buffer.alloc(60 + largeBatchBytes, 7)
+  const bytes = memory.subarray(60)
+  const large = { ...batch("t", 1, ""), bytes, room: 60 }
+  const { pieces } = Protocol.produceFrame({ ...request, batches: [large] }, new BufferPool(0))
+  const before = Buffer.concat(pieces)
+  assert.ok(memory.subarray(0, 60).every(byte => byte === 7))
+  assert.ok(before.subarray(before.length - bytes.length).equals(bytes))
+  assert.equal(before.readInt32BE(0), before.length - 4)
+  assert.equal(pieces.at(-1)?.buffer, memory.buffer)
+  bytes.fill(0, 0, headerBytes)
+  assert.ok(Buffer.concat(pieces).equals(before))
 })
 
 test("small requests carry their length, header and body", () => {

@@ -1,0 +1,96 @@
+/**
+ * Compressing and expanding what is too large for one call of zlib's: in slices, with turns of the event loop in between
+ * also where the runtime compresses on it (Deno), and without joining up what comes out.
+ */
+import { Buffer } from "node:buffer"
+import type { Transform } from "node:stream"
+import { constants, createGzip, createZstdCompress, createZstdDecompress } from "node:zlib"
+import * as Effect from "effect/Effect"
+import { lengthOf, type Pieces } from "./slices.ts"
+
+/** Handed to the codec between two turns, bytes. */
+const sliceBytes = 1024 * 1024
+/** The same of what is to be expanded: it may become a hundred times as long. */
+const frameSliceBytes = 128 * 1024
+/** Size of the buffers that hold what comes out, bytes: each is a way to the thread and back, and is made anew. */
+const chunkBytes = { small: 64 * 1024, large: 256 * 1024 } as const
+/** After so many bytes it is seen whether compressing helps. */
+const trialBytes = 4 * 1024 * 1024
+/** Of those, the share that must be left at most to go on. */
+const worthwhile = 7 / 8
+
+function* slicesOf(pieces: Pieces, size: number): Generator<Uint8Array> {
+  for (const piece of pieces) for (let at = 0; at < piece.length; at += size) yield piece.subarray(at, at + size)
+}
+
+/** Puts the pieces through a codec; `stop` is asked before each slice, and ends the work early. Undefined: it failed. */
+const through = (
+  codec: Transform,
+  pieces: Pieces,
+  size: number,
+  take: (chunk: Uint8Array) => void,
+  stop: (read: number) => boolean
+): Effect.Effect<"whole" | "stopped" | Error> =>
+  Effect.async(resume => {
+    const slices = slicesOf(pieces, size)
+    let read = 0
+    const end = (how: "whole" | "stopped" | Error) => {
+      codec.destroy()
+      resume(Effect.succeed(how))
+    }
+    const next = () => {
+      if (codec.destroyed) return
+      if (stop(read)) return end("stopped")
+      const { done, value } = slices.next()
+      if (done === true) return codec.end()
+      read += value.length
+      codec.write(value, () => setImmediate(next))
+    }
+    codec.on("data", take)
+    codec.on("error", end)
+    codec.on("end", () => end("whole"))
+    next()
+    return Effect.sync(() => codec.destroy())
+  })
+
+/** One frame of zstd or gzip, both at their fastest; undefined when it is hardly smaller, as far as can be told, or that fails. */
+export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<Pieces | undefined> =>
+  Effect.suspend(() => {
+    const params = { [constants.ZSTD_c_compressionLevel]: 1 }
+    const chunkSize = lengthOf(pieces) < trialBytes ? chunkBytes.small : chunkBytes.large
+    const stream = codec === "zstd" ? createZstdCompress({ chunkSize, params }) : createGzip({ chunkSize, level: 1 })
+    const chunks: Array<Uint8Array> = []
+    let written = 0
+    const take = (chunk: Uint8Array) => {
+      chunks.push(chunk)
+      written += chunk.length
+    }
+    const hardlySmaller = (read: number) => read >= trialBytes && written > read * worthwhile
+    return Effect.map(through(stream, pieces, sliceBytes, take, hardlySmaller), how =>
+      how === "whole" && written < lengthOf(pieces) ? chunks : undefined
+    )
+  })
+
+/** The `length` bytes that a frame of zstd holds; an error when it holds more or less, or is broken. */
+export const inflate = (frame: Uint8Array, length: number): Effect.Effect<Uint8Array, Error> =>
+  Effect.suspend(() => {
+    const content = Buffer.allocUnsafeSlow(length)
+    let filled = 0
+    let tooMuch = false
+    const take = (chunk: Uint8Array) => {
+      tooMuch ||= filled + chunk.length > length
+      if (tooMuch) return
+      content.set(chunk, filled)
+      filled += chunk.length
+    }
+    const stream = createZstdDecompress({ chunkSize: chunkBytes.large })
+    return Effect.flatMap(
+      through(stream, [frame], frameSliceBytes, take, () => tooMuch),
+      how => {
+        if (how instanceof Error) return Effect.fail(how)
+        if (tooMuch || filled < length)
+          return Effect.fail(new Error(`${tooMuch ? "more" : "less"} than ${length} bytes`))
+        return Effect.succeed(content)
+      }
+    )
+  })
