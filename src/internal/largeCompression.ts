@@ -23,13 +23,13 @@ function* slicesOf(pieces: Pieces, size: number): Generator<Uint8Array> {
   for (const piece of pieces) for (let at = 0; at < piece.length; at += size) yield piece.subarray(at, at + size)
 }
 
-/** Puts the pieces through a codec; `stop` is asked before each slice, and ends the work early. Undefined: it failed. */
+/** Puts the pieces through a codec. `take` says if it wants more; `stop` is asked before each slice, and ends the work early. */
 const through = (
   codec: Transform,
   pieces: Pieces,
   size: number,
-  take: (chunk: Uint8Array) => void,
-  stop: (read: number) => boolean
+  take: (chunk: Uint8Array) => boolean,
+  stop: (read: number) => boolean = () => false
 ): Effect.Effect<"whole" | "stopped" | Error> =>
   Effect.async(resume => {
     const slices = slicesOf(pieces, size)
@@ -46,7 +46,9 @@ const through = (
       read += value.length
       codec.write(value, () => setImmediate(next))
     }
-    codec.on("data", take)
+    codec.on("data", chunk => {
+      if (!take(chunk)) end("stopped")
+    })
     codec.on("error", end)
     codec.on("end", () => end("whole"))
     next()
@@ -64,6 +66,7 @@ export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<P
     const take = (chunk: Uint8Array) => {
       chunks.push(chunk)
       written += chunk.length
+      return true
     }
     const hardlySmaller = (read: number) => read >= trialBytes && written > read * worthwhile
     return Effect.map(through(stream, pieces, sliceBytes, take, hardlySmaller), how =>
@@ -71,26 +74,34 @@ export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<P
     )
   })
 
+/** One after the other in the same memory, as one: copied only where they are not. */
+const together = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  const [first] = chunks
+  let at = first?.byteOffset ?? 0
+  const inPlace = chunks.every(({ buffer, byteLength, byteOffset }) => {
+    const next = at
+    at += byteLength
+    return buffer === first?.buffer && byteOffset === next
+  })
+  return first !== undefined && inPlace ? Buffer.from(first.buffer, first.byteOffset, length) : Buffer.concat(chunks)
+}
+
 /** The `length` bytes that a frame of zstd holds; an error when it holds more or less, or is broken. */
 export const inflate = (frame: Uint8Array, length: number): Effect.Effect<Uint8Array, Error> =>
   Effect.suspend(() => {
-    const content = Buffer.allocUnsafeSlow(length)
+    const chunks: Array<Uint8Array> = []
     let filled = 0
-    let tooMuch = false
     const take = (chunk: Uint8Array) => {
-      tooMuch ||= filled + chunk.length > length
-      if (tooMuch) return
-      content.set(chunk, filled)
+      chunks.push(chunk)
       filled += chunk.length
+      return filled <= length
     }
-    const stream = createZstdDecompress({ chunkSize: chunkBytes.large })
-    return Effect.flatMap(
-      through(stream, [frame], frameSliceBytes, take, () => tooMuch),
-      how => {
-        if (how instanceof Error) return Effect.fail(how)
-        if (tooMuch || filled < length)
-          return Effect.fail(new Error(`${tooMuch ? "more" : "less"} than ${length} bytes`))
-        return Effect.succeed(content)
-      }
-    )
+    // Room for all, and for what would be too much: Deno throws what is wrong with a frame where nobody can catch it when a
+    // chunk was full before.
+    const stream = createZstdDecompress({ chunkSize: Math.max(constants.Z_MIN_CHUNK, length + 1) })
+    return Effect.flatMap(through(stream, [frame], frameSliceBytes, take), how => {
+      if (how instanceof Error) return Effect.fail(how)
+      if (filled !== length) return Effect.fail(new Error(`${filled > length ? "more" : "less"} than ${length} bytes`))
+      return Effect.succeed(together(chunks, length))
+    })
   })

@@ -54,4 +54,22 @@ describe("expanding in slices", () => {
     assert.ok(Either.isLeft(await expand(frame.subarray(0, frame.length / 2), text.length)))
     assert.ok(Either.isLeft(await expand(random, text.length)))
   })
+
+  it("fails, and does no more harm, wherever a frame is damaged", async () => {
+    const content = Buffer.from(text)
+    for (let at = 0; at < content.length; at += 97) content[at] = random[at] ?? 0
+    const frame = zstdCompressSync(content)
+    const answers = new Set<string>()
+    for (let part = 0; part < 24; part++) {
+      const damaged = Buffer.from(frame)
+      const at = 20 + Math.floor((part * frame.length) / 24)
+      damaged.fill(0xff, at, at + 40)
+      for (const length of [content.length, 5 * MiB]) {
+        const read = await expand(damaged, length)
+        // Where it can be read all the same: the pack has a checksum.
+        answers.add(Either.isRight(read) ? "read" : /than/.test(read.left.message) ? "length" : "broken")
+      }
+    }
+    assert.ok(answers.has("broken") && answers.has("length"), Array.from(answers).join())
+  })
 })
