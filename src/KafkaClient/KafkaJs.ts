@@ -213,11 +213,13 @@ class Driver {
       link.drop(undefined)
       fail(batch => KafkaErrors.attemptTimeout(written, batch.stamp !== undefined, timeoutMs))
     }, timeoutMs)
+    /** They are another's by now, who may have them in the same memory, and all that could come of it is a copy. */
+    const over = () => {
+      if (batches.every(({ settled }) => settled)) fail(() => KafkaErrors.attemptTimeout(false, false, timeoutMs))
+      return !open
+    }
     const call = () => {
-      if (!open) return
-      // They are another's by now, and all that could come of it is a copy.
-      if (batches.every(({ settled }) => settled))
-        return fail(() => KafkaErrors.attemptTimeout(false, false, timeoutMs))
+      if (over()) return
       const apiVersion = link.version(Protocol.apiKeys.produce, Protocol.newestVersions.produce)
       if (apiVersion === undefined) return fail(() => KafkaErrors.fromCode(35))
       const answered = (payload: Uint8Array) => {
@@ -233,6 +235,8 @@ class Driver {
         end(outcomes)
       }
       const pieces = (correlationId: number) => {
+        // A broker that throttles may have kept them waiting for this.
+        if (over()) return []
         for (const batch of batches) {
           if (!batch.idempotent) continue
           if (identity === undefined) writeChecksum(batch.bytes, batch.bodyChecksum)

@@ -182,4 +182,36 @@ describe("KafkaJs and a broker that answers oddly", () => {
       await broker.stop()
     }
   })
+
+  it("leaves alone what has become another's while the broker had it wait for its turn", async () => {
+    const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => undefined, throttleMs: 200 })
+    try {
+      const outcomes = await Effect.gen(function* () {
+        const client = yield* KafkaJs.make({
+          brokers: [broker.address],
+          clientId: "test",
+          connectionTimeoutMs: 1000,
+          requestTimeoutMs: 1000,
+          idempotent: true
+        })
+        // No answer: the next attempt has a new connection.
+        yield* client.produce([batch(0)], 500)
+        let asked = 0
+        const over = {
+          ...batch(1),
+          get settled() {
+            return asked++ > 0
+          }
+        }
+        const bytes = Buffer.from(over.bytes)
+        const outcomes = yield* client.produce([over], 2000)
+        assert.ok(bytes.equals(over.bytes))
+        return outcomes
+      }).pipe(Effect.scoped, Effect.runPromise)
+      assert.deepEqual(outcomes.map(summary), ["Availability ATTEMPT_TIMEOUT"])
+      assert.equal(broker.produced(), 1)
+    } finally {
+      await broker.stop()
+    }
+  })
 })

@@ -21,6 +21,8 @@ export interface FakeBrokerOptions {
   readonly answer: (
     attempt: number
   ) => ReadonlyArray<readonly [partition: number, errorCode: number, offset?: bigint]> | undefined
+  /** How long a client is to wait behind connecting, ms; 0 by default. */
+  readonly throttleMs?: number
 }
 
 const int8 = (value: number) => Buffer.from([value])
@@ -51,7 +53,7 @@ const offered = [
   [22, 1]
 ] as const
 
-export const start = ({ answer, partitions, topic }: FakeBrokerOptions): Promise<FakeBroker> =>
+export const start = ({ answer, partitions, throttleMs = 0, topic }: FakeBrokerOptions): Promise<FakeBroker> =>
   new Promise((resolve, reject) => {
     const sockets = new Set<Socket>()
     let attempts = 0
@@ -61,7 +63,7 @@ export const start = ({ answer, partitions, topic }: FakeBrokerOptions): Promise
       switch (apiKey) {
         case 18: {
           const apis = array(offered.map(([key, newest]) => all(int16(key), int16(0), int16(newest))))
-          return all(int16(0), apis, version >= 1 ? int32(0) : Buffer.alloc(0))
+          return all(int16(0), apis, version >= 1 ? int32(throttleMs) : Buffer.alloc(0))
         }
         case 3: {
           const described = Array.from({ length: partitions }, (_, index) =>
