@@ -25,17 +25,37 @@ const single = <E extends Envelope>(envelope: E): Unit<E> => ({
   bytes: envelope.batch
 })
 
-const merge = <E extends Envelope>(envelopes: ReadonlyArray<E>): ReadonlyArray<Unit<E>> => {
-  const [first] = envelopes
-  if (first === undefined || envelopes.length === 1) return envelopes.map(single)
-  const records: Array<RecordBatch.ReadRecord> = []
-  for (const { batch } of envelopes) {
-    const read = RecordBatch.records(batch)
-    if (Either.isLeft(read)) return envelopes.map(single)
-    for (const record of read.right) records.push(record)
+/** Compressed ones are merged uncompressed: it is what the records take then that counts. */
+const merge = <E extends Envelope>(envelopes: ReadonlyArray<E>, batchBytes: number): ReadonlyArray<Unit<E>> => {
+  if (envelopes.length < 2) return envelopes.map(single)
+  const units: Array<Unit<E>> = []
+  let group: Array<E> = []
+  let records: Array<RecordBatch.ReadRecord> = []
+  let size = 0
+  const close = () => {
+    const [first, second] = group
+    if (first === undefined) return
+    const { partition, topic } = first
+    if (second === undefined) units.push(single(first))
+    else {
+      const bytes = RecordBatch.fromRecords(records)
+      units.push({ topic, partition, envelopes: group, recordCount: records.length, bytes })
+    }
+    group = []
+    records = []
+    size = 0
   }
-  const bytes = RecordBatch.fromRecords(records)
-  return [{ topic: first.topic, partition: first.partition, envelopes, recordCount: records.length, bytes }]
+  for (const envelope of envelopes) {
+    const read = RecordBatch.records(envelope.batch)
+    if (Either.isLeft(read)) return envelopes.map(single)
+    const more = read.right.reduce((sum, { tail }) => sum + tail.length, 0)
+    if (size + more > batchBytes) close()
+    group.push(envelope)
+    for (const record of read.right) records.push(record)
+    size += more
+  }
+  close()
+  return units
 }
 
 /**
@@ -63,7 +83,7 @@ export const rounds = <E extends Envelope>(
     for (const envelope of queue) {
       const small = envelope.batch.length < smallBytes
       if (group.length > 0 && (!small || size + envelope.batch.length > batchBytes)) {
-        units.push(...merge(group))
+        units.push(...merge(group, batchBytes))
         group = []
         size = 0
       }
@@ -73,7 +93,7 @@ export const rounds = <E extends Envelope>(
         size += envelope.batch.length
       }
     }
-    units.push(...merge(group))
+    units.push(...merge(group, batchBytes))
     units.forEach((unit, index) => {
       const round = result[index]
       if (round === undefined) result.push([unit])
