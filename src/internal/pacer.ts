@@ -39,7 +39,8 @@ export class Pacer {
 
   /** Takes leave for some records. 0: granted, and whoever comes next pays for it; else when to ask again, in so many ms. */
   take(records: number, now: number): number {
-    const earned = this.#at === 0 ? 0 : ((now - this.#at) * this.#rate) / 1000
+    // A clock that is set back earns nothing, and costs nothing: else everybody waited for as long as it was set back.
+    const earned = this.#at === 0 ? 0 : (Math.max(0, now - this.#at) * this.#rate) / 1000
     this.#at = now
     // At most a tenth of a second of idleness is made up for.
     this.#credit = Math.min(this.#credit + earned, this.#rate / 10)

@@ -34,6 +34,13 @@ test("idleness is made up for by a tenth of a second at most", () => {
   assert.equal(pacer.take(1000, 61_000), 100)
 })
 
+test("a clock that is set back makes nobody wait for it", () => {
+  const pacer = new Pacer()
+  assert.equal(pacer.take(1000, 3_700_000), 0)
+  assert.equal(pacer.take(1000, 100_000), 100)
+  assert.equal(pacer.take(1000, 100_100), 0)
+})
+
 test("healthy answers double the rate until the first slow one; from half of it on it grows in steps", () => {
   const pacer = new Pacer()
   for (let i = 0; i < 5; i++) pacer.speedUp(1, 1)
