@@ -43,6 +43,7 @@ export const listen = (config: ShutdownConfig, spot: SpotNotice.Service): Effect
     const clock = yield* Effect.clock
     const first = yield* Deferred.make<Notice>()
     let noticed = false
+    let lastUncaught = ""
     const notice = (why: string, orderly: boolean, budget: (now: number) => number = () => config.budgetMs) => {
       if (noticed) return void runFork(Effect.logInfo(`${why}: already shutting down`))
       noticed = true
@@ -52,7 +53,11 @@ export const listen = (config: ShutdownConfig, spot: SpotNotice.Service): Effect
     const background = <A>(work: Effect.Effect<A>) => Effect.forkScoped(Effect.interruptible(work))
     yield* Signals.listen(said => {
       if (said._tag === "Signal") return notice(said.signal, true)
-      runFork(Effect.logError(`uncaught: ${textOf(said.error)}`))
+      const text = textOf(said.error)
+      // Where the log has no reader any more, to say so throws the same again, and on Deno nothing else would have its turn.
+      if (text === lastUncaught) return
+      lastUncaught = text
+      runFork(Effect.logError(`uncaught: ${text}`))
       if (!noticed) notice("uncaught exception", false)
     })
     yield* background(

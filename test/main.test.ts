@@ -165,6 +165,15 @@ describe("the service without anything to connect to", () => {
     }
   )
 
+  it("can still be ended when nobody reads its log any more", slow, async () => {
+    const service = await start(["--config", nowhere])
+    service.closeOutput()
+    service.signal("SIGTERM")
+    const { code, signal } = await service.ended
+    assert.equal(signal, null)
+    assert.notEqual(code, null)
+  })
+
   it("ends through the same account, and with 1, when something throws where nobody catches", async () => {
     const preload = file("throws.mjs", 'process.on("SIGUSR2", () => { throw new Error("nobody catches this") })\n')
     const service = await start(["--config", nowhere], { preload })

@@ -77,6 +77,12 @@ const keyOf = (record: Readonly<Record<string, unknown>>): Uint8Array | string |
   return new Fault("key", `expected a string or null, got ${kindOf(key)}`)
 }
 
+/**
+ * Longer text is not written anew to compare it, UTF-16 units: it might be nested so deeply that Bun, which could read it,
+ * cannot write it, and it takes seconds to say so.
+ */
+const mostAtOnce = 16_384
+
 const valueOf = (record: Readonly<Record<string, unknown>>, text: string): Uint8Array | string | null | Fault => {
   const { value, valueBase64 } = record
   if (valueBase64 !== undefined) {
@@ -84,11 +90,13 @@ const valueOf = (record: Readonly<Record<string, unknown>>, text: string): Uint8
   }
   if (value === undefined) return new Fault("value", "missing (a tombstone is null)")
   if (value === null || typeof value === "string") return value
-  const compact = JSON.stringify(value)
   // Most are written so already, as the last member, and need not be looked through: what ends the object is a member of it,
   // and one of another name that ends alike is refused by then.
-  if (text.endsWith(`"value":${compact}}`)) return compact
-  return JsonSource.member(text, "value") ?? compact
+  if (text.length <= mostAtOnce) {
+    const compact = JSON.stringify(value)
+    if (text.endsWith(`"value":${compact}}`)) return compact
+  }
+  return JsonSource.member(text, "value") ?? JSON.stringify(value)
 }
 
 const build = (topic: string, record: unknown, text: string): ProducerRecord | Fault => {

@@ -33,6 +33,14 @@ it("a value is its text without what stands between tokens, however the record i
   }
 })
 
+it("a value may be nested more deeply than the runtime can write it", () => {
+  for (const depth of [8000, 60_000]) {
+    const deep = `${"[".repeat(depth)}${"]".repeat(depth)}`
+    assert.equal(valueOf(`{"value":${deep}}`), deep)
+    assert.equal(valueOf(`{"value": ${deep} }`), deep)
+  }
+})
+
 it("a line that is not UTF-8, or begins with a byte order mark, takes nothing from its neighbours", () => {
   const utf8 = (text: string) => new TextEncoder().encode(text)
   const body = (...parts: ReadonlyArray<Uint8Array>) => Uint8Array.from(parts.flatMap(part => [...part]))

@@ -77,6 +77,21 @@ shutdown: { budget: 3s }
     })
     return running
   }
+  /** Both workers have been started, and hardly anything more. */
+  const begin = async () => {
+    const service = new RunningService(["serve", "--workers", "2", "--config", join(directory, "service.yaml")])
+    running = service
+    const workers = await eventually(
+      "two workers",
+      10_000,
+      () => {
+        const all = childrenOf(service.pid)
+        return all.length === 2 ? all : undefined
+      },
+      { everyMs: 1 }
+    )
+    return { service, workers }
+  }
   const metrics = async (name: string, labels = ""): Promise<ReadonlyArray<number>> => {
     const { text } = await call(port, "GET", "/metrics")
     const pattern = new RegExp(`^${name}\\{${labels}worker="\\d"\\} (\\S+)$`, "gm")
@@ -173,13 +188,33 @@ shutdown: { budget: 3s }
     assert.equal(code, 1)
   })
 
-  it("end with the process above them", slow, async () => {
+  it("end with the process above them, also when they have only just begun", slow, async () => {
+    const gone = (workers: ReadonlyArray<number>) =>
+      eventually("both are gone", 10_000, () =>
+        workers.every(pid => !readdirSync("/proc").includes(String(pid))) ? true : undefined
+      )
     const service = await serve()
     const workers = childrenOf(service.pid)
     await service.end("SIGKILL")
-    await eventually("both are gone", 10_000, () =>
-      workers.every(pid => !readdirSync("/proc").includes(String(pid))) ? true : undefined
-    )
+    await gone(workers)
+    const begun = await begin()
+    for (const pid of begun.workers) process.kill(pid, "SIGSTOP")
+    begun.service.signal("SIGKILL")
+    for (const pid of begun.workers) process.kill(pid, "SIGCONT")
+    await begun.service.ended
+    await gone(begun.workers)
+  })
+
+  it("end with 0 when the signal comes before they took any record", slow, async () => {
+    const { service } = await begin()
+    assert.equal((await service.end("SIGTERM")).code, 0, service.output)
+  })
+
+  it("end, and with 1, when nobody reads what they write any more", slow, async () => {
+    const service = await serve()
+    service.closeOutput()
+    process.kill(childrenOf(service.pid)[0] ?? 0, "SIGKILL")
+    assert.equal((await service.ended).code, 1)
   })
 
   it("do not begin where they could not share a port, or another service has it", slow, async () => {

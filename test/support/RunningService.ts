@@ -39,6 +39,8 @@ const commandOf = ({ binary, preload }: Options): ReadonlyArray<string> => {
 
 export class RunningService {
   readonly ended: Promise<Ended>
+  /** Nobody reads what it writes from here on. */
+  readonly closeOutput: () => void
   readonly #pid: number | undefined
   #running = true
   #stdout = ""
@@ -53,6 +55,10 @@ export class RunningService {
     })
     child.stdin.on("error", () => undefined)
     child.stdin.end(options.input)
+    this.closeOutput = () => {
+      child.stdout.destroy()
+      child.stderr.destroy()
+    }
     const { pid } = child
     this.#pid = pid
     if (pid !== undefined) guardProcess(pid)

@@ -10,6 +10,7 @@ import { type FromWorker, isFromWorker, type ToWorker, variable } from "./messag
 export interface End {
   /** 1 for one that a signal killed. */
   readonly code: number
+  readonly signal: NodeJS.Signals | null
   readonly why: string
 }
 
@@ -37,13 +38,15 @@ export const start = (index: number, onMessage: (message: FromWorker) => void): 
     else onMessage(message)
   })
   const ended = new Promise<End>(resolve => {
-    const end = (code: number, why: string) => {
+    const end = (ended: End) => {
       running = false
       for (const answer of calls.values()) answer(undefined)
-      resolve({ code, why })
+      resolve(ended)
     }
-    child.once("error", error => end(1, error.message))
-    child.once("exit", (code, signal) => end(code ?? 1, code === null ? String(signal) : `exit code ${code}`))
+    child.once("error", ({ message }) => end({ code: 1, signal: null, why: message }))
+    child.once("exit", (code, signal) =>
+      end({ code: code ?? 1, signal, why: code === null ? String(signal) : `exit code ${code}` })
+    )
   })
   const tell = (message: ToWorker): void => {
     // It may be gone already: `ended` tells.

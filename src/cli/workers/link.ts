@@ -53,7 +53,10 @@ export const open = (): Link | undefined => {
         return onForce?.(message.forced)
     }
   })
-  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
+  const end = () => process.kill(process.pid, "SIGTERM")
+  process.once("disconnect", end)
+  // Deno has told already, to nobody.
+  if (!process.connected) end()
   const alone = (): ReadonlyArray<WorkerReport> => [{ worker, restarts: 0, report: own?.() }]
   return {
     worker,

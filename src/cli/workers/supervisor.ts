@@ -34,7 +34,10 @@ const tellMs = 1000
 interface Place {
   worker: Worker | undefined
   restarts: number
+  /** Whether one ever did here. */
   listened: boolean
+  /** Whether the one that is there does. */
+  listens: boolean
 }
 
 const fail = (code: number, message: string) => new Exit.CommandError({ code, message })
@@ -78,10 +81,13 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
       const runFork = Runtime.runFork(yield* Effect.runtime())
       const clock = yield* Effect.clock
       const ending = yield* Deferred.make<void>()
-      const places = Array.from({ length: workers }, (): Place => ({ worker: undefined, restarts: 0, listened: false }))
+      const places = Array.from(
+        { length: workers },
+        (): Place => ({ worker: undefined, restarts: 0, listened: false, listens: false })
+      )
       const forced = new Map<string, Forced>()
       let over = false
-      let killed = false
+      let disorderly = false
 
       const others = (index: number) => places.flatMap(({ worker }, at) => (at === index ? [] : (worker ?? [])))
 
@@ -91,7 +97,7 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
         over = true
         Deferred.unsafeDone(ending, Effect.void)
         const kill = () => {
-          killed = true
+          disorderly = true
           for (const { worker } of places) worker?.signal("SIGKILL")
         }
         setTimeout(kill, budgetMs + forcedMs).unref()
@@ -116,6 +122,7 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
         switch (message._tag) {
           case "Listening":
             place.listened = true
+            place.listens = true
             // Those who were started before have heard it when it was said.
             for (const one of forced.values()) worker.tell({ _tag: "Force", forced: one })
             return
@@ -140,7 +147,11 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
 
       yield* Signals.listen(said => {
         if (said._tag === "Signal") return endAll(said.signal)
+        // Nor once more when the log itself is what throws.
+        if (disorderly) return
+        disorderly = true
         runFork(Effect.logError(`uncaught: ${String(said.error)}`))
+        endAll("SIGTERM")
       })
 
       /** One worker after the other in one place; the last one's exit code. */
@@ -151,9 +162,11 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
             const startedAt = yield* Clock.currentTimeMillis
             const worker = start(index, message => heard(index, worker, message))
             place.worker = worker
-            const { code, why } = yield* Effect.promise(() => worker.ended)
+            place.listens = false
+            const { code, signal, why } = yield* Effect.promise(() => worker.ended)
             place.worker = undefined
-            if (over) return code
+            // One that had not begun to listen for signals either, and had no records.
+            if (over) return signal === "SIGTERM" || signal === "SIGINT" ? (place.listens ? code : Exit.codes.ok) : code
             if (!place.listened) {
               endAll("SIGTERM")
               return code === Exit.codes.ok ? Exit.codes.software : code
@@ -172,7 +185,7 @@ const supervise = (config: AppConfig.AppConfig, workers: number): Effect.Effect<
 
       const codes = yield* Effect.forEach(places, (place, index) => keep(index, place), { concurrency: "unbounded" })
       const worst = Math.max(...codes)
-      const code = killed ? Math.max(1, worst) : worst
+      const code = disorderly ? Math.max(1, worst) : worst
       yield* Effect.annotateLogs(Effect.logInfo(`all ${workers} workers have ended: exit code ${code}`), {
         event: "workers",
         code
