@@ -277,7 +277,7 @@ export const decode = (pack: Uint8Array): Either.Either<ReadonlyArray<Envelope>,
   )
 
 /**
- * The pack with its content in a zstd frame (level 1, off the event loop), or `pack` itself when that is not smaller,
+ * The pack with its content in a zstd frame (level 1; on Bun off the event loop), or `pack` itself when that is not smaller,
  * when its batches are compressed already, or when compressing fails: what is durable uncompressed beats an error.
  */
 export const compress = (pack: Uint8Array): Effect.Effect<Uint8Array> =>

@@ -28,8 +28,8 @@ const pauseMs = { first: 200, most: 10_000 }
 const provenMs = 30_000
 /** How long past their deadline workers may go on before they are killed, ms: their own forced end comes first. */
 const forcedMs = 4000
-/** How long a worker may take to tell of itself, ms. */
-const tellMs = 1000
+/** How long a worker may take to tell of itself, ms: well within the second that a probe is usually given. */
+const tellMs = 500
 
 interface Place {
   worker: Worker | undefined
