@@ -16,11 +16,11 @@ import * as Kafka from "../test/support/Kafka.ts"
 import { runCommand } from "../test/support/runCommand.ts"
 import { benchPage } from "./page/benchPage.ts"
 import { goRuns } from "./peers.ts"
+import { median } from "./proc.ts"
 import {
   type BenchResult,
   type LatencySample,
   latencyTable,
-  median,
   type Sample,
   summarize,
   summarizeLatency,

@@ -1,5 +1,6 @@
 /** Medians over the rounds, and each row against the other clients of the same run. */
 import type { Quantiles } from "./Latencies.ts"
+import { median } from "./proc.ts"
 import type { LatencyClient } from "./rows.ts"
 import type { Measured, Memory } from "./window.ts"
 
@@ -122,13 +123,6 @@ export interface BenchResult {
   readonly latency: ReadonlyArray<LatencyRow>
   /** What did not finish, and why. */
   readonly failures: ReadonlyArray<string>
-}
-
-export const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? 0
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits))
