@@ -2,7 +2,7 @@
  * Has Spillway become slower? Runs the rows that matter and compares their ratios to other clients with those in
  * `baseline.json`: never times, which are the machine's. The exit status is 1 when a ratio fell by more than its tolerance.
  *
- *     bun bench/guard.ts                       five short rounds: about ten minutes
+ *     bun bench/guard.ts                       five short rounds
  *     bun bench/guard.ts --update              stores what it measured as the new baseline; with --only it keeps the others
  *     bun bench/guard.ts --result result.json  compares a result that `main.ts` has written
  *     bun bench/guard.ts --only offer --only kafkajs    the ratios of these rows only

@@ -15,16 +15,15 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
-import * as KafkaJs from "../src/KafkaClient/KafkaJs.ts"
-import * as Producer from "../src/Producer.ts"
 import { runJavaSource } from "../test/support/Java.ts"
 import * as Kafka from "../test/support/Kafka.ts"
 import { root } from "../test/support/RunningService.ts"
 import { runCommand } from "../test/support/runCommand.ts"
+import { brokerProperties } from "./brokerProperties.ts"
 import { documents, zstdRatio } from "./documents.ts"
-import { median, memoryOf, quantile } from "./proc.ts"
+import { median, memoryOf, quantile, roundsOf } from "./proc.ts"
 import { aligned } from "./report.ts"
-import { makeBreaker } from "./spillwayRows.ts"
+import { makeBreaker, makeKafka, makeProducer } from "./spillwayRows.ts"
 import { Flow, measure } from "./window.ts"
 
 const { values: options } = parseArgs({
@@ -39,6 +38,7 @@ const { values: options } = parseArgs({
     job: { type: "string" }
   }
 })
+const rounds = roundsOf(options.rounds)
 
 const topic = "documents"
 const partitions = 768
@@ -68,38 +68,7 @@ const runSpillway = (job: HighlightJob): Promise<Figures> =>
     Effect.scoped(
       Effect.gen(function* () {
         const values = documents(recordBytes, documentCount)
-        const kafka = yield* KafkaJs.make({
-          brokers: job.brokers,
-          clientId: "bench",
-          connectionTimeoutMs: 2000,
-          requestTimeoutMs: 5000,
-          idempotent: true
-        })
-        const breaker = yield* makeBreaker
-        const producer = yield* Producer.make(
-          {
-            topics: [
-              {
-                topic,
-                encoding: "raw",
-                balancer: "default",
-                compression: job.compression,
-                batchSize: 1000,
-                batchBytes: 1_000_000,
-                idleTimeoutMs: 5,
-                writeTimeoutMs: 20_000,
-                maxRecordBytes: 1_000_000,
-                maxInFlight: 5,
-                idHeader: "spillway-id"
-              }
-            ],
-            buffer: { maxRecords: 200_000, maxBytes: 256 * 1024 * 1024, maxWaitMs: 20_000 },
-            metadataMaxAgeMs: 10_000,
-            origin: "bench"
-          },
-          { kafka, breaker, fallback: () => undefined }
-        )
-        yield* Effect.forkScoped(Effect.interruptible(producer.run))
+        const producer = yield* makeProducer({ ...job, topic }, yield* makeKafka(job), yield* makeBreaker)
         yield* Effect.orDie(producer.reach)
         const flow = new Flow()
         const latencies: Array<number> = []
@@ -164,15 +133,7 @@ const compare = async (): Promise<void> => {
     brokers: options.brokers === "3" ? 3 : 1,
     topics: [{ name: topic, partitions }],
     jvm: ["-Xmx1g"],
-    properties: {
-      // By default each of twice 768 index files is 10 MiB of holes, and the kernel reads and clears far more of them at the
-      // first record than that needs: a new topic's brokers would do nothing else.
-      "log.index.size.max.bytes": String(64 * 1024),
-      "log.retention.bytes": String(32 * 1024 * 1024),
-      "log.segment.bytes": String(32 * 1024 * 1024),
-      "log.retention.check.interval.ms": "2000",
-      "log.segment.delete.delay.ms": "1000"
-    }
+    properties: brokerProperties(32 * 1024 * 1024)
   })
   const samples: Array<Sample> = []
   const failures: Array<string> = []
@@ -181,7 +142,7 @@ const compare = async (): Promise<void> => {
   try {
     say("warming up the brokers …")
     await clients.spillway({ ...job, compression: "none", warmUpMs: 8000, measureMs: 1000 })
-    for (let round = 1; round <= Number(options.rounds); round++) {
+    for (let round = 1; round <= rounds; round++) {
       for (const compression of ["none", "zstd"] as const) {
         for (const client of chosen) {
           const label = `round ${round}  ${client}, ${compression}`.padEnd(28)

@@ -11,31 +11,18 @@
 import { parseArgs } from "node:util"
 import * as Kafka from "../test/support/Kafka.ts"
 import { eventCount } from "./events.ts"
-import { answerLength, requestsOf, runHttp, withServer } from "./httpLoad.ts"
+import { answerLength, type BunSocket, connect, requestsOf, runHttp, withServer } from "./httpLoad.ts"
+import { roundsOf } from "./proc.ts"
 import { aligned } from "./report.ts"
 import type { Job } from "./window.ts"
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "3" } }
 })
+const rounds = roundsOf(options.rounds)
 const connections = 256
 const measureMs = 4000
 const warmUpMs = 2000
-
-interface BunSocket {
-  readonly write: (bytes: Uint8Array) => number
-  readonly end: () => void
-}
-declare const Bun: {
-  readonly connect: (options: {
-    readonly hostname: string
-    readonly port: number
-    readonly socket: {
-      readonly data: (socket: BunSocket, chunk: Buffer) => void
-      readonly drain: (socket: BunSocket) => void
-    }
-  }) => Promise<BunSocket>
-}
 
 /** One request at a time. */
 class Line {
@@ -96,16 +83,12 @@ const pace = async (job: Job, port: number, rate: number): Promise<Paced> => {
   const lines = await Promise.all(
     Array.from({ length: connections }, async () => {
       const line = new Line()
-      line.socket = await Bun.connect({
-        hostname: "127.0.0.1",
-        port,
-        socket: {
-          data: (_, chunk) => {
-            const status = line.take(chunk)
-            if (status !== undefined) answered(line, status)
-          },
-          drain: () => line.flush()
-        }
+      line.socket = await connect(port, {
+        data: (_, chunk) => {
+          const status = line.take(chunk)
+          if (status !== undefined) answered(line, status)
+        },
+        drain: () => line.flush()
       })
       return line
     })
@@ -147,7 +130,7 @@ try {
   const job: Job = { name: "http", size: 1000, topic: "bench", brokers: cluster.bootstrap, warmUpMs, measureMs }
   // The broker's JVM compiles while it works.
   await runHttp({ ...job, warmUpMs: 6000, measureMs: 500 })
-  for (let round = 1; round <= Number(options.rounds); round++) {
+  for (let round = 1; round <= rounds; round++) {
     const { recordsPerSecond: highest } = await runHttp(job)
     rows.push({ round, highest, ...(await withServer(job, ({ port }) => pace(job, port, highest / 2))) })
   }

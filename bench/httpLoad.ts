@@ -14,23 +14,27 @@ const connections = 256
 const ndjson = { connections: 32, records: 100 } as const
 
 /** Bun's own sockets: a generator on `node:net` would take more of the machine than the server it measures. */
-interface BunSocket {
+export interface BunSocket {
   readonly write: (bytes: Uint8Array) => number
   readonly end: () => void
+}
+interface Handlers {
+  readonly open?: (socket: BunSocket) => void
+  readonly data: (socket: BunSocket, chunk: Buffer) => void
+  readonly drain: (socket: BunSocket) => void
+  readonly close?: () => void
+  readonly connectError?: (socket: BunSocket, error: Error) => void
 }
 declare const Bun: {
   readonly connect: (options: {
     readonly hostname: string
     readonly port: number
-    readonly socket: {
-      readonly open: (socket: BunSocket) => void
-      readonly data: (socket: BunSocket, chunk: Buffer) => void
-      readonly drain: (socket: BunSocket) => void
-      readonly close: () => void
-      readonly connectError: (socket: BunSocket, error: Error) => void
-    }
+    readonly socket: Handlers
   }) => Promise<BunSocket>
 }
+
+export const connect = (port: number, socket: Handlers): Promise<BunSocket> =>
+  Bun.connect({ hostname: "127.0.0.1", port, socket })
 
 const carriageReturn = 13
 const contentLength = Buffer.from("content-length: ")
@@ -75,16 +79,12 @@ const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer
       received = received.subarray(0, 0)
       send(socket)
     }
-    Bun.connect({
-      hostname: "127.0.0.1",
-      port,
-      socket: {
-        open: send,
-        data: take,
-        drain: flush,
-        close: resolve,
-        connectError: (_, error) => reject(error)
-      }
+    connect(port, {
+      open: send,
+      data: take,
+      drain: flush,
+      close: resolve,
+      connectError: (_, error) => reject(error)
     }).catch(reject)
   })
 

@@ -16,6 +16,7 @@ import { deleteDirectory, temporaryDirectory } from "../test/support/Guard.ts"
 import * as Kafka from "../test/support/Kafka.ts"
 import { freePort } from "../test/support/ports.ts"
 import { RunningService } from "../test/support/RunningService.ts"
+import { roundsOf } from "./proc.ts"
 import { aligned } from "./report.ts"
 import { withSqs } from "./withSqs.ts"
 
@@ -28,6 +29,7 @@ const { values } = parseArgs({
 })
 const connections = Number(values.connections)
 const records = Number(values.records)
+const rounds = roundsOf(values.rounds)
 const live = 64
 const head = (length: number) =>
   `POST /v1/topics/events/records HTTP/1.1\r\nhost: h\r\ncontent-length: ${length}\r\n\r\n`
@@ -111,7 +113,7 @@ try {
     }
     note("warmed up")
     let wrong = 0
-    for (let round = 1; round <= Number(values.rounds); round++) {
+    for (let round = 1; round <= rounds; round++) {
       const sockets = await openMany(port)
       note(`round ${round}: ${sockets.length} connections held`)
       const statuses = await traffic(url)

@@ -15,7 +15,7 @@ import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import * as Kafka from "../test/support/Kafka.ts"
 import { runCommand } from "../test/support/runCommand.ts"
-import { median, memoryOf, pause } from "./proc.ts"
+import { median, memoryOf, pause, roundsOf } from "./proc.ts"
 import { aligned } from "./report.ts"
 import { makeBreaker, makeKafka, makeProducer } from "./spillwayRows.ts"
 import type { Job } from "./window.ts"
@@ -31,6 +31,7 @@ const { values: options } = parseArgs({
     job: { type: "string" }
   }
 })
+const rounds = roundsOf(options.rounds)
 
 interface IdleJob extends Job {
   readonly partitions: number
@@ -104,7 +105,7 @@ const compare = async (): Promise<void> => {
   })
   const grown = new Map<number, Array<Growth>>()
   try {
-    for (let round = 1; round <= Number(options.rounds); round++) {
+    for (let round = 1; round <= rounds; round++) {
       for (const partitions of counts) {
         const job: IdleJob = {
           name: "idle",

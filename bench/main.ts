@@ -14,9 +14,10 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import * as Kafka from "../test/support/Kafka.ts"
 import { runCommand } from "../test/support/runCommand.ts"
+import { brokerProperties } from "./brokerProperties.ts"
 import { benchPage } from "./page/benchPage.ts"
 import { goRuns } from "./peers.ts"
-import { median } from "./proc.ts"
+import { median, roundsOf } from "./proc.ts"
 import {
   type BenchResult,
   type LatencySample,
@@ -49,8 +50,7 @@ if (options.runtime !== "bun" && options.runtime !== "deno") throw new Error("--
 if (options.brokers !== "1" && options.brokers !== "3") throw new Error("--brokers is 1 or 3")
 const brokers = options.brokers === "3" ? 3 : 1
 const onDeno = options.runtime === "deno"
-const rounds = Number(options.rounds ?? (quick ? 1 : 3))
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds is a number of rounds")
+const rounds = roundsOf(options.rounds ?? (quick ? "1" : "3"))
 const go = goRuns()
 const all = contenders({ deno: onDeno, go })
 const plan = planOf(all, { only: options.only, sizes: options.size.map(Number), quick, rounds, brokers })
@@ -83,15 +83,7 @@ const topics = new Set([6, ...plan.steps.map(({ contender }) => contender.partit
 const cluster = await Kafka.start({
   brokers,
   topics: [...topics].map(partitions => ({ name: topicOf({ partitions }), partitions })),
-  properties: {
-    // What was measured is thrown away at once: at 300 MB/s a disk is soon full.
-    "log.retention.bytes": String(64 * 1024 * 1024),
-    "log.segment.bytes": String(64 * 1024 * 1024),
-    "log.retention.check.interval.ms": "2000",
-    "log.segment.delete.delay.ms": "1000",
-    // Two sparse files of 10 MiB for each of 768 partitions would be the kernel's work, not Kafka's.
-    "log.index.size.max.bytes": String(64 * 1024)
-  }
+  properties: brokerProperties()
 })
 const jobOf = (name: string, size: number, topic: string): Job => ({
   name,

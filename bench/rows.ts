@@ -37,7 +37,11 @@ const keyed = (partitions: number): Contender => ({
 const compressedInQuick = new Set(["offer-zstd", "franz-go-snappy"])
 const compressed = (name: string, runtime: Contender["runtime"]): ReadonlyArray<Contender> =>
   (["zstd", "lz4", "snappy", "gzip"] as const).map(compression => ({
-    ...{ name: `${name}-${compression}`, runtime, sizes: small, sqs: false, compression },
+    name: `${name}-${compression}`,
+    runtime,
+    sizes: small,
+    sqs: false,
+    compression,
     onlyInFull: !compressedInQuick.has(`${name}-${compression}`)
   }))
 

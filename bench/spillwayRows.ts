@@ -34,7 +34,7 @@ export const makeBreaker = CircuitBreaker.make(
   openSchedule
 )
 
-export const makeKafka = (job: Job): Effect.Effect<KafkaService, never, Scope.Scope> =>
+export const makeKafka = (job: Pick<Job, "brokers">): Effect.Effect<KafkaService, never, Scope.Scope> =>
   KafkaJs.make({
     brokers: job.brokers,
     clientId: "bench",
@@ -44,7 +44,7 @@ export const makeKafka = (job: Job): Effect.Effect<KafkaService, never, Scope.Sc
   })
 
 export const makeProducer = (
-  job: Job,
+  job: Pick<Job, "topic" | "compression">,
   kafka: KafkaService,
   breaker: CircuitBreaker.Service,
   writer?: FallbackWriter.Service,

@@ -18,6 +18,7 @@ import { crc32c } from "../src/internal/crc32c.ts"
 import { batchOf } from "../test/support/batches.ts"
 import { deleteDirectory, guardProcess, releaseProcess, temporaryDirectory } from "../test/support/Guard.ts"
 import * as Kafka from "../test/support/Kafka.ts"
+import { brokerProperties } from "./brokerProperties.ts"
 import { events } from "./events.ts"
 import { median } from "./proc.ts"
 import { aligned } from "./report.ts"
@@ -283,13 +284,7 @@ const cluster = await Kafka.start({
     name: `bench-${partitions}`,
     partitions
   })),
-  properties: {
-    "log.retention.bytes": String(64 * 1024 * 1024),
-    "log.segment.bytes": String(64 * 1024 * 1024),
-    "log.retention.check.interval.ms": "2000",
-    "log.segment.delete.delay.ms": "1000",
-    "log.index.size.max.bytes": String(64 * 1024)
-  }
+  properties: brokerProperties()
 })
 const rows: Array<Awaited<ReturnType<typeof profiled>>> = []
 try {

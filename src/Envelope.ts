@@ -60,9 +60,6 @@ export const packVersion = 1
 /** Largest content a pack may unfold to, bytes. Bounds what one received message can make us allocate. */
 export const maximumContentBytes = 256 * 1024 * 1024
 
-/** Content up to so many bytes is unfolded in one piece; node's own pieces of 16 KiB are a way to the thread pool each. */
-const pieceBytes = 16 * 1024 * 1024
-
 const prefixBytes = 13
 /** Base64 of "SPW": three bytes are exactly four characters, so every body starts with it. */
 const bodyPrefix = "U1BX"
@@ -346,8 +343,9 @@ export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>,
     return Effect.async<ReadonlyArray<Envelope>, PackError>(resume => {
       const options = {
         maxOutputLength: Math.max(1, prefix.length),
-        // One byte more than there is: a piece that is full is taken for one with more behind it.
-        chunkSize: Math.min(Math.max(constants.Z_MIN_CHUNK, prefix.length + 1), pieceBytes)
+        // In one piece: node's own of 16 KiB are a way to the thread pool each. One byte more than there is, since a piece that
+        // is full is taken for one with more behind it.
+        chunkSize: Math.max(constants.Z_MIN_CHUNK, prefix.length + 1)
       }
       zstdDecompress(pack.subarray(prefixBytes), options, (error, content) =>
         resume(

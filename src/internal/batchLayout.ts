@@ -105,13 +105,9 @@ export const checksum = (bytes: Uint8Array, body?: number): number =>
     ? crc32c(bytes.subarray(attributesAt))
     : combine(crc32c(bytes.subarray(attributesAt, headerBytes)), body, bytes.length - headerBytes)
 
-/** @param body the checksum of everything behind the header, where it is known already */
+/** `body` as in `checksum`. */
 export const writeChecksum = (bytes: Uint8Array, body?: number): void => {
-  const whole =
-    body === undefined
-      ? checksum(bytes)
-      : combine(crc32c(bytes.subarray(attributesAt, headerBytes)), body, bytes.length - headerBytes)
-  setInt32(bytes, crcAt, whole)
+  setInt32(bytes, crcAt, checksum(bytes, body))
 }
 
 /** Writes the fields of idempotent producing (KIP-98) and the checksum, which covers them; `body` as in `checksum`. */

@@ -11,7 +11,7 @@ import type { BufferPool } from "./bufferPool.ts"
 import type { Batch } from "./lane.ts"
 import { deflate } from "./largeCompression.ts"
 import * as Lz4 from "./lz4.ts"
-import { lengthOf } from "./slices.ts"
+import { lengthOf, turn } from "./slices.ts"
 import * as Snappy from "./snappy.ts"
 
 /** Codec numbers in a batch's attributes. */
@@ -28,8 +28,6 @@ interface Packed {
   readonly whole: Buffer
   readonly end: number
 }
-
-const nextTurn = Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
 
 const inSlices = (batch: Batch, codec: BlockCodec, pool: BufferPool): Effect.Effect<Packed> =>
   Effect.suspend(() => {
@@ -50,7 +48,7 @@ const inSlices = (batch: Batch, codec: BlockCodec, pool: BufferPool): Effect.Eff
     slice()
     const rest = Effect.whileLoop({
       while: () => from < input.length && !batch.settled,
-      body: () => nextTurn,
+      body: () => turn,
       step: slice
     })
     return Effect.map(rest, () => {

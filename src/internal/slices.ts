@@ -28,7 +28,8 @@ export const joined = (pieces: Pieces): Uint8Array => {
   return only !== undefined && second === undefined ? only : Buffer.concat(pieces)
 }
 
-const turn = Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
+/** Lets the event loop have a turn. */
+export const turn = Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
 
 /** Hands the bytes over slice by slice. Up to a slice there is no turn. */
 export const eachSlice = (pieces: Pieces, use: (slice: Uint8Array) => void): Effect.Effect<void> =>

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process"
 import process from "node:process"
 import type { Report } from "../../internal/workerReports.ts"
 import * as Itself from "../../runtime/itself.ts"
+import { Calls } from "./calls.ts"
 import { type FromWorker, isFromWorker, type ToWorker, variable } from "./messages.ts"
 
 export interface End {
@@ -29,18 +30,17 @@ export const start = (index: number, onMessage: (message: FromWorker) => void): 
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     env: { ...process.env, [variable]: String(index) }
   })
-  const calls = new Map<number, (report: Report | undefined) => void>()
-  let last = 0
+  const calls = new Calls<Report | undefined>()
   let running = true
   child.on("message", message => {
     if (!isFromWorker(message)) return
-    if (message._tag === "Report") calls.get(message.call)?.(message.report)
+    if (message._tag === "Report") calls.answer(message.call, message.report)
     else onMessage(message)
   })
   const ended = new Promise<End>(resolve => {
     const end = (ended: End) => {
       running = false
-      for (const answer of calls.values()) answer(undefined)
+      calls.answerAll(undefined)
       resolve(ended)
     }
     child.once("error", ({ message }) => end({ code: 1, signal: null, why: message }))
@@ -59,18 +59,13 @@ export const start = (index: number, onMessage: (message: FromWorker) => void): 
       if (running && child.pid !== undefined) process.kill(child.pid, signal)
     },
     tell,
-    report: withinMs =>
-      new Promise(resolve => {
-        if (!running) return resolve(undefined)
-        const call = ++last
-        const answer = (report: Report | undefined) => {
-          clearTimeout(timer)
-          calls.delete(call)
-          resolve(report)
-        }
-        const timer = setTimeout(() => answer(undefined), withinMs)
-        calls.set(call, answer)
-        tell({ _tag: "Tell", call })
-      })
+    report: async withinMs =>
+      running
+        ? calls.ask(
+            withinMs,
+            () => undefined,
+            call => tell({ _tag: "Tell", call })
+          )
+        : undefined
   }
 }

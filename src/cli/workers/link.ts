@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type { Report, WorkerReport } from "../../internal/workerReports.ts"
 import type { Interruption } from "../../SpotNotice.ts"
+import { Calls } from "./calls.ts"
 import { type Forced, type FromWorker, isToWorker, ownNumber } from "./messages.ts"
 
 /** How long the others may take to tell of themselves, ms. */
@@ -31,8 +32,7 @@ export const open = (): Link | undefined => {
   const worker = ownNumber()
   if (worker === undefined) return undefined
   const interrupted = Deferred.unsafeMake<Interruption>(FiberId.none)
-  const calls = new Map<number, (workers: ReadonlyArray<WorkerReport>) => void>()
-  let last = 0
+  const calls = new Calls<ReadonlyArray<WorkerReport>>()
   let own: (() => Report) | undefined
   let onForce: ((forced: Forced) => void) | undefined
   const tell = (message: FromWorker): void => {
@@ -48,7 +48,7 @@ export const open = (): Link | undefined => {
         if (own !== undefined) tell({ _tag: "Report", call: message.call, report: own() })
         return
       case "Gathered":
-        return calls.get(message.call)?.(message.workers)
+        return calls.answer(message.call, message.workers)
       case "Force":
         return onForce?.(message.forced)
     }
@@ -63,18 +63,7 @@ export const open = (): Link | undefined => {
     interruption: Deferred.await(interrupted),
     interrupted: interruption => tell({ _tag: "Interrupted", interruption }),
     listening: () => tell({ _tag: "Listening" }),
-    gather: () =>
-      new Promise(resolve => {
-        const call = ++last
-        const end = (workers: ReadonlyArray<WorkerReport>) => {
-          clearTimeout(timer)
-          calls.delete(call)
-          resolve(workers)
-        }
-        const timer = setTimeout(() => end(alone()), gatherMs)
-        calls.set(call, end)
-        tell({ _tag: "Gather", call })
-      }),
+    gather: () => calls.ask(gatherMs, alone, call => tell({ _tag: "Gather", call })),
     force: forced => tell({ _tag: "Force", forced }),
     attend: (report, forced) => {
       own = report
