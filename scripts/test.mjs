@@ -7,7 +7,9 @@
  *     npm test -- --bun                  on one runtime only (or --deno)
  *
  * The last line of output is `N passed, N failed` (and `, N skipped` if any were). A static check counts as one test; so
- * does a test file that ends badly without naming a failure. Each file has a process of its own, one after the other.
+ * does a test file that ends badly without naming a failure. Each file has a process of its own. They run one after the other,
+ * but for those on the test clock, which mostly wait for a turn of the event loop: they run beside the others, one after the
+ * other as well, and each one's output follows when it has ended.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -21,39 +23,55 @@ const fileDeadlineMs = 15 * 60_000
 const testDeadlineMs = 120_000
 
 const totals = { passed: 0, skipped: 0, failures: [] }
-let active
+const active = new Set()
 let interrupted = false
 
-const killActive = signal => {
+/** The process and all that it has started. */
+const kill = (child, signal) => {
   try {
-    if (active?.pid !== undefined) process.kill(-active.pid, signal)
+    if (child.pid !== undefined) process.kill(-child.pid, signal)
   } catch {
     // It has ended.
   }
 }
 
-/** Runs to the end with live output; the exit code, or why there is none. */
-const run = (file, args, deadlineMs = fileDeadlineMs) =>
+const heading = text => `\n=== ${text} ===`
+
+/**
+ * Runs to the end under a heading, with live output or, `beside` others, all of it at the end; the exit code, or why there is
+ * none.
+ */
+const run = (title, file, args, beside = false) =>
   new Promise(settle => {
-    active = spawn(file, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], detached: true })
+    const output = beside ? "pipe" : "inherit"
+    if (!beside) console.log(heading(title))
+    const child = spawn(file, args, { cwd: root, stdio: ["ignore", output, output], detached: true })
+    active.add(child)
+    const chunks = [`${heading(title)}\n`]
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", text => chunks.push(text))
     let expired = false
     const timer = setTimeout(() => {
       expired = true
-      killActive("SIGKILL")
-    }, deadlineMs)
-    const end = result => {
+      kill(child, "SIGKILL")
+      for (const stream of [child.stdout, child.stderr]) stream?.destroy()
+    }, fileDeadlineMs)
+    let result
+    child.once("error", error => {
+      result = error.message
+    })
+    child.once("exit", (code, signal) => {
+      result = code ?? `ended by ${signal}`
+      kill(child, "SIGKILL")
+    })
+    child.once("close", () => {
       clearTimeout(timer)
-      killActive("SIGKILL")
-      active = undefined
-      settle(expired ? `not finished within ${deadlineMs / 1000} s` : result)
-    }
-    active.once("error", error => end(error.message))
-    active.once("exit", (code, signal) => end(code ?? `ended by ${signal}`))
+      active.delete(child)
+      if (beside) process.stdout.write(chunks.join(""))
+      settle(expired ? `not finished within ${fileDeadlineMs / 1000} s` : result)
+    })
   })
 
 const inWords = result => (typeof result === "number" ? `exit code ${result}` : result)
-
-const heading = text => console.log(`\n=== ${text} ===`)
 
 const testFilesUnder = directory =>
   readdirSync(join(root, directory), { recursive: true })
@@ -69,8 +87,7 @@ const sources = () =>
 
 const check = async (name, command, args) => {
   if (interrupted) return
-  heading(name)
-  const result = await run(bin(command), args)
+  const result = await run(name, bin(command), args)
   if (result === 0) totals.passed++
   else totals.failures.push(`${name}: ${inWords(result)}`)
 }
@@ -86,12 +103,10 @@ const runtimes = {
   deno: (file, report) => ["test", "--allow-all", "--no-check", `--junit-path=${report}`, file]
 }
 
-const testFile = async (runtime, file, reports) => {
+const testFile = async (runtime, file, report, beside) => {
   if (interrupted) return
-  heading(`${runtime} ${file}`)
-  const report = join(reports, "report.xml")
   rmSync(report, { force: true })
-  const result = await run(bin(runtime), runtimes[runtime](`./${file}`, report))
+  const result = await run(`${runtime} ${file}`, bin(runtime), runtimes[runtime](`./${file}`, report), beside)
   let counts = { passed: 0, skipped: 0, failures: [] }
   try {
     counts = countTests(readFileSync(report, "utf8"))
@@ -104,6 +119,14 @@ const testFile = async (runtime, file, reports) => {
   if (counts.failures.length > 0) return
   if (result !== 0) totals.failures.push(`${runtime} ${file}: ${inWords(result)}`)
   else if (counts.passed + counts.skipped === 0) totals.failures.push(`${runtime} ${file}: ran no test`)
+}
+
+const onTestClock = file => {
+  try {
+    return readFileSync(join(root, file), "utf8").includes("/support/doubles.ts")
+  } catch {
+    return false
+  }
 }
 
 const main = async () => {
@@ -127,10 +150,17 @@ const main = async () => {
   if (files.length === 0) totals.failures.push("no test files found")
   const reports = mkdtempSync(join(tmpdir(), "spillway-reports-"))
   try {
-    for (const runtime of on) {
-      const here = files.filter(file => runtime === "bun" || !file.startsWith("test/browser/"))
-      for (const file of here) await testFile(runtime, file, reports)
+    const runs = on.flatMap(runtime =>
+      files
+        .filter(file => runtime === "bun" || !file.startsWith("test/browser/"))
+        .map(file => ({ runtime, file, beside: files.length > 1 && onTestClock(file) }))
+    )
+    const lane = async beside => {
+      const report = join(reports, `report-${beside}.xml`)
+      for (const { runtime, file } of runs.filter(run => run.beside === beside))
+        await testFile(runtime, file, report, beside)
     }
+    await Promise.all([lane(false), lane(true)])
   } finally {
     rmSync(reports, { recursive: true, force: true })
   }
@@ -139,7 +169,7 @@ const main = async () => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
     interrupted = true
-    killActive(signal === "SIGHUP" ? "SIGTERM" : signal)
+    for (const child of active) kill(child, signal === "SIGHUP" ? "SIGTERM" : signal)
   })
 }
 
@@ -150,7 +180,7 @@ try {
 }
 if (interrupted) totals.failures.push("the run was interrupted")
 if (totals.failures.length > 0) {
-  heading("failures")
+  console.log(heading("failures"))
   for (const failure of totals.failures) console.log(`- ${failure}`)
 }
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""
