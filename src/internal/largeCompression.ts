@@ -6,8 +6,11 @@ import { Buffer } from "node:buffer"
 import type { Transform } from "node:stream"
 import { constants, createGzip, createZstdCompress, createZstdDecompress } from "node:zlib"
 import * as Effect from "effect/Effect"
-import { lengthOf, type Pieces } from "./slices.ts"
+import { compressWhole } from "../runtime/zstd.ts"
+import { joined, lengthOf, type Pieces } from "./slices.ts"
 
+/** Of both codecs: their fastest. */
+const level = 1
 /** Handed to the codec between two turns, bytes. */
 const sliceBytes = 1024 * 1024
 /** The same of what is to be expanded: it may become a hundred times as long. */
@@ -58,9 +61,17 @@ const through = (
 /** One frame of zstd or gzip, both at their fastest; undefined when it is hardly smaller, as far as can be told, or that fails. */
 export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<Pieces | undefined> =>
   Effect.suspend(() => {
-    const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-    const chunkSize = lengthOf(pieces) < trialBytes ? chunkBytes.small : chunkBytes.large
-    const stream = codec === "zstd" ? createZstdCompress({ chunkSize, params }) : createGzip({ chunkSize, level: 1 })
+    const length = lengthOf(pieces)
+    const whole = compressWhole
+    if (codec === "zstd" && whole !== undefined && length < trialBytes) {
+      return Effect.match(
+        Effect.tryPromise(() => whole(joined(pieces), level)),
+        { onFailure: () => undefined, onSuccess: frame => (frame.length < length ? [frame] : undefined) }
+      )
+    }
+    const params = { [constants.ZSTD_c_compressionLevel]: level }
+    const chunkSize = length < trialBytes ? chunkBytes.small : chunkBytes.large
+    const stream = codec === "zstd" ? createZstdCompress({ chunkSize, params }) : createGzip({ chunkSize, level })
     const chunks: Array<Uint8Array> = []
     let written = 0
     const take = (chunk: Uint8Array) => {
@@ -70,7 +81,7 @@ export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<P
     }
     const hardlySmaller = (read: number) => read >= trialBytes && written > read * worthwhile
     return Effect.map(through(stream, pieces, sliceBytes, take, hardlySmaller), how =>
-      how === "whole" && written < lengthOf(pieces) ? chunks : undefined
+      how === "whole" && written < length ? chunks : undefined
     )
   })
 

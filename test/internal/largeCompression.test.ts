@@ -25,6 +25,15 @@ describe("compressing in slices", () => {
       assert.ok(expand(frame).equals(text))
       assert.ok(turns >= 9, `${turns} turns`)
     })
+
+    it(`makes one frame of ${codec} out of few bytes, and none of those that do not get smaller`, async () => {
+      const result = await Effect.runPromise(deflate([text.subarray(0, 5), text.subarray(5, MiB)], codec))
+      assert.ok(result !== undefined)
+      const frame = Buffer.concat(result)
+      assert.ok(frame.length < MiB / 10)
+      assert.ok(expand(frame).equals(text.subarray(0, MiB)))
+      assert.equal(await Effect.runPromise(deflate([random.subarray(0, MiB)], codec)), undefined)
+    })
   }
 
   it("gives up on what does not get smaller, before it has all been tried", async () => {
