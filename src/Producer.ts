@@ -406,8 +406,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       const slow = batches.filter(
         ({ bytes, topic }) => bytes.length >= largeBatchBytes || (compressions.get(topic) ?? "none") !== "none"
       )
-      if (slow.length === 0) return attempt(batches, release, retryPauseMs.first)
-      const prepared = Effect.forEach(slow, prepare, { concurrency: "unbounded", discard: true })
+      const [first, second] = slow
+      if (first === undefined) return attempt(batches, release, retryPauseMs.first)
+      // Without a fiber of its own for a single one.
+      const prepared =
+        second === undefined
+          ? prepare(first)
+          : Effect.forEach(slow, prepare, { concurrency: "unbounded", discard: true })
       // It takes time; what ran out of it meanwhile is diverted already.
       const unsettled = () => batches.filter(batch => !batch.settled)
       start(

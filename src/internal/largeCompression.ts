@@ -1,6 +1,6 @@
 /**
  * Compressing and expanding by zlib's codecs in slices, with turns of the event loop in between also where the runtime
- * compresses on it (Deno), and without joining up what comes out.
+ * compresses on it (Deno), and without joining up what comes out. Except for what Bun compresses in one call, beside it.
  */
 import { Buffer } from "node:buffer"
 import type { Transform } from "node:stream"
