@@ -74,7 +74,7 @@ const stages: ReadonlyArray<readonly [name: string, frames: RegExp]> = [
     /accumulator\.ts|src\/Producer\.ts|breakerState\.ts|CircuitBreaker\.ts|histogram\.ts/
   ],
   ["request and answer", /src\/KafkaClient|kafkaProtocol\.ts|producerIdentity\.ts|node_modules\/kafkajs/],
-  ["packing", /pack\.ts|Envelope\.ts|compression\.ts/],
+  ["packing", /pack\.ts|Envelope\.ts|[cC]ompression\.ts/],
   ["SQS client", /@aws-sdk|@smithy|FallbackQueue\/|sqs[A-Z]\w*\.ts|sharedCalls\.ts|node:_?http/],
   ["fallback writer", /FallbackWriter\.ts|park\.ts|backlog\.ts/],
   [
