@@ -199,8 +199,11 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         const message = `Kafka did not take it in time (${why?.message ?? "breaker open"}) and the topic has no fallback queue`
         return reject(batch, new PublishError({ reason: "FallbackUnavailable", message, cause: why }))
       }
-      const { bodyChecksum: known, bytes } = batch
-      if (bytes.length < largeBatchBytes) return handOver(batch, writer, RecordBatch.parkable(bytes, known))
+      const { bodyChecksum: known, buffer, bytes, permit } = batch
+      // Never on its way to Kafka, and nearly as large as the memory it is in: nothing is gained by a copy.
+      const inPlace = permit === undefined && buffer !== undefined && bytes.length * 2 >= buffer.length
+      if (bytes.length < largeBatchBytes)
+        return handOver(batch, writer, inPlace ? RecordBatch.disown(bytes, known) : RecordBatch.parkable(bytes, known))
       if (known !== undefined) return handOver(batch, writer, RecordBatch.disown(bytes, known))
       // Until it is handed over nobody else has it.
       const summed = Effect.map(bodyChecksum(bytes), sum => handOver(batch, writer, RecordBatch.disown(bytes, sum)))

@@ -210,8 +210,8 @@ export const parkable = (bytes: Uint8Array, bodyChecksum?: number): Buffer => {
   return copy
 }
 
-/** The same without a copy: for a large batch, whose header the client has copied where it is still on its way. */
-export const disown = (bytes: Uint8Array, bodyChecksum: number): Uint8Array => {
+/** The same without a copy: for a batch that was never sent, or a large one, whose header the client has copied. */
+export const disown = (bytes: Uint8Array, bodyChecksum?: number): Uint8Array => {
   stamp(bytes, -1n, -1, -1, bodyChecksum)
   return bytes
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { describe, it } from "node:test"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as AppConfig from "../src/AppConfig.ts"
@@ -622,6 +623,54 @@ describe("Producer", () => {
           parcels.map(({ envelope }) => envelope.batch.length > 0),
           [true, false]
         )
+      })
+    ))
+
+  it("diverts what was never sent in the memory it is in, and uses that again once it is durable, not before", () =>
+    onTestClock(
+      Effect.gen(function* () {
+        const kafka = makeKafka({ events: 1 })
+        const { breaker, parcels, producer, sent } = yield* divertingLarge(kafka)
+        const told: Array<string> = []
+        const offer = (text: string, size: number) =>
+          Effect.suspend(() => {
+            const before = parcels.length
+            const value = Buffer.alloc(size, text)
+            producer.offer({ topic: "events", value }, outcome => told.push(outcomeOf(outcome)))
+            return Effect.as(
+              advanceUntil("the diversion", () => parcels.length > before),
+              value
+            )
+          })
+        const batchOf = (at: number) => parcels[at]?.envelope.batch ?? new Uint8Array()
+        breaker.force("open")
+        const first = yield* offer("a", 100_000)
+        const second = yield* offer("b", 100_000)
+        const memory = [batchOf(0).buffer, batchOf(1).buffer]
+        assert.notEqual(memory[0], memory[1])
+        for (const [at, value] of [first, second].entries()) {
+          const [record] = Either.getOrThrow(RecordBatch.records(batchOf(at)))
+          assert.ok(value.equals(record?.value ?? new Uint8Array()))
+          assert.ok(Either.isRight(RecordBatch.info(batchOf(at))))
+        }
+        parcels[1]?.settle([{ from: 0, count: 1, outcome: "spooled" }])
+        parcels[0]?.settle([])
+        assert.deepEqual(told, ["spooled", "diverted"])
+        yield* offer("c", 100_000)
+        yield* offer("d", 100_000)
+        // Of what went wrong somebody may still read the memory.
+        assert.equal(batchOf(2).buffer, memory[0])
+        assert.ok(!memory.includes(batchOf(3).buffer))
+        // In much more memory than it fills, or tried before: a copy.
+        yield* offer("e", 10)
+        assert.equal(batchOf(4).buffer.byteLength, batchOf(4).length)
+        breaker.force(undefined)
+        kafka.always({ _tag: "Fail", code: 6 })
+        const tried = yield* Effect.fork(offer("f", 100_000))
+        yield* advanceUntil("the first attempt", () => sent.length > 0)
+        breaker.force("open")
+        yield* Fiber.join(tried)
+        assert.notEqual(batchOf(5).buffer, sent[0]?.bytes.buffer)
       })
     ))
 
