@@ -1,6 +1,7 @@
 /**
  * Where a record's CPU time goes, by stage: rows of the benchmark once more under Bun's CPU profiler, every sample given to
- * the first function on its stack that a stage knows, and what copying and checksumming the same bytes costs by itself.
+ * the first function on its stack that a stage knows, and what copying, checksumming and compressing the same bytes costs by
+ * itself.
  *
  *     bun bench/stages.ts                       offer, keyed-768, http, parking and draining
  *     bun bench/stages.ts --only offer --size 1000 --json
@@ -9,11 +10,13 @@
  * (the collector, the compiler, zlib's pool) is what the process took beyond that, by Linux's account.
  */
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { constants, zstdCompressSync } from "node:zlib"
 import { crc32c } from "../src/internal/crc32c.ts"
 import { batchOf } from "../test/support/batches.ts"
 import { deleteDirectory, guardProcess, releaseProcess, temporaryDirectory } from "../test/support/Guard.ts"
@@ -258,6 +261,9 @@ const floors = () => {
   const now = Date.now()
   const batch = batchOf(values.map(value => ({ key: null, value, id: nextId(), timestamp: now })))
   const target = Buffer.alloc(batch.length)
+  const params = { [constants.ZSTD_c_compressionLevel]: 1 }
+  const frame = zstdCompressSync(batch, { params })
+  const body = frame.toString("base64")
   const timed = (work: () => void): number => {
     const times = Array.from({ length: 400 }, () => {
       const from = performance.now()
@@ -275,7 +281,10 @@ const floors = () => {
       }
     }),
     "its batch copied in one piece": timed(() => target.set(batch)),
-    "its batch's CRC-32C": timed(() => void crc32c(batch))
+    "its batch's CRC-32C": timed(() => void crc32c(batch)),
+    "its batch by zstd, level 1": timed(() => void zstdCompressSync(batch, { params })),
+    "what zstd leaves, as base64": timed(() => void frame.toString("base64")),
+    "the MD5 of that": timed(() => void createHash("md5").update(body).digest())
   }
 }
 
