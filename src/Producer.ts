@@ -398,12 +398,13 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       )
 
     /** One Produce request and its retries. */
-    const request = ({ batches, leader }: Request): void => {
+    const request = (made: Request): void => {
+      const { batches } = made
       let answered = false
       const release = () => {
         if (answered) return
         answered = true
-        accumulator.answered(leader)
+        accumulator.answered(made)
         wake()
       }
       const slow = batches.filter(

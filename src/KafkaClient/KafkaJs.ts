@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { writeChecksum } from "../internal/batchLayout.ts"
+import { largeBatchBytes } from "../internal/bodyChecksum.ts"
 import { BufferPool } from "../internal/bufferPool.ts"
 import * as KafkaErrors from "../internal/kafkaErrors.ts"
 import * as Protocol from "../internal/kafkaProtocol.ts"
@@ -31,6 +32,13 @@ const replicationShare = 0.9
 const pooledFrameBytes = 16 * 1024 * 1024
 
 type Done = (outcomes: ReadonlyArray<ProduceOutcome>) => void
+
+/** The batches of one request: those of one leader, and large ones apart, for they have a connection of their own. */
+interface Group {
+  readonly address: string
+  readonly large: boolean
+  readonly batches: Array<ProduceBatch>
+}
 
 type Failed = Extract<ProduceOutcome, { _tag: "Failed" }>
 
@@ -138,7 +146,7 @@ class Driver {
     return this.#identity === undefined ? this.#identify(left()) : this.#identity.current
   }
 
-  /** One request to each leader, for the batches without an outcome; `done` once all have come to something. */
+  /** One request over each connection, for the batches without an outcome; `done` once all have come to something. */
   #attemptAll(
     batches: ReadonlyArray<ProduceBatch>,
     timeoutMs: number,
@@ -146,7 +154,7 @@ class Driver {
     outcomes: Map<ProduceBatch, ProduceOutcome>,
     done: Done
   ): void {
-    const byLeader = new Map<string, Array<ProduceBatch>>()
+    const groups = new Map<string, Group>()
     for (const batch of batches) {
       if (outcomes.has(batch)) continue
       const leaders = this.#leaders.get(batch.topic)
@@ -160,9 +168,11 @@ class Driver {
         outcomes.set(batch, failed(KafkaErrors.noLeader(batch.topic, batch.partition)))
         continue
       }
-      const same = byLeader.get(address)
-      if (same === undefined) byLeader.set(address, [batch])
-      else same.push(batch)
+      const large = batch.bytes.length >= largeBatchBytes
+      const connection = large ? `${address} large` : address
+      const same = groups.get(connection)
+      if (same === undefined) groups.set(connection, { address, large, batches: [batch] })
+      else same.batches.push(batch)
     }
     const finish: Done = all => {
       if (identity?.exhausted === true && this.#identity?.current === identity) this.#identity = undefined
@@ -170,13 +180,13 @@ class Driver {
     }
     const inOrder = () =>
       finish(batches.map(batch => outcomes.get(batch) ?? failed(KafkaErrors.noLeader(batch.topic, batch.partition))))
-    let open = byLeader.size
+    let open = groups.size
     if (open === 0) return inOrder()
-    for (const [address, group] of byLeader) {
+    for (const group of groups.values()) {
       // The usual case: whoever asks has sorted them by leader.
-      if (group.length === batches.length) return this.#attempt(address, batches, timeoutMs, identity, finish)
-      this.#attempt(address, group, timeoutMs, identity, found => {
-        group.forEach((batch, index) => {
+      if (group.batches.length === batches.length) return this.#attempt(group, timeoutMs, identity, finish)
+      this.#attempt(group, timeoutMs, identity, found => {
+        group.batches.forEach((batch, index) => {
           const outcome = found[index]
           if (outcome !== undefined) outcomes.set(batch, outcome)
         })
@@ -187,13 +197,12 @@ class Driver {
 
   /** One Produce request to one broker: calls `done` once, within `timeoutMs`. */
   #attempt(
-    address: string,
-    batches: ReadonlyArray<ProduceBatch>,
+    { address, batches, large }: Group,
     timeoutMs: number,
     identity: ProducerIdentity | undefined,
     done: Done
   ): void {
-    const link = this.#pool.link(address)
+    const link = this.#pool.link(address, large)
     let written = false
     let open = true
     let release = () => {}

@@ -1,5 +1,6 @@
 /**
- * The brokers of one cluster: who they are, a connection to each, and small requests to whichever of them answers first.
+ * The brokers of one cluster: who they are, a connection to each, another for what is large, and small requests to whichever
+ * of them answers first.
  */
 import * as KafkaErrors from "../internal/kafkaErrors.ts"
 import * as Protocol from "../internal/kafkaProtocol.ts"
@@ -39,6 +40,8 @@ const shuffled = <A>(items: Iterable<A>): Array<A> =>
 export class BrokerPool {
   readonly #options: PoolOptions
   readonly #links = new Map<string, BrokerLink>()
+  /** Over which nothing else has to wait for a large batch to leave; opened when the first does. */
+  readonly #largeLinks = new Map<string, BrokerLink>()
   /** Broker id to address. */
   readonly #brokers = new Map<number, string>()
   #closed = false
@@ -49,8 +52,10 @@ export class BrokerPool {
 
   close(): void {
     this.#closed = true
-    for (const link of this.#links.values()) link.drop(undefined)
-    this.#links.clear()
+    for (const links of [this.#links, this.#largeLinks]) {
+      for (const link of links.values()) link.drop(undefined)
+      links.clear()
+    }
   }
 
   /** The cluster as it has just described itself. */
@@ -64,9 +69,10 @@ export class BrokerPool {
     return this.#brokers.get(broker)
   }
 
-  /** The connection to a broker; a new one when the last is of no use any more. */
-  link(address: string): BrokerLink {
-    const known = this.#links.get(address)
+  /** The connection to a broker, or the one for what is large; a new one when the last is of no use any more. */
+  link(address: string, large = false): BrokerLink {
+    const links = large ? this.#largeLinks : this.#links
+    const known = links.get(address)
     if (known?.usable === true) return known
     const separator = address.lastIndexOf(":")
     const { clientId, connectionTimeoutMs, requestTimeoutMs, sasl, tls } = this.#options
@@ -80,7 +86,7 @@ export class BrokerPool {
       tls
     })
     if (this.#closed) link.drop(undefined)
-    else this.#links.set(address, link)
+    else links.set(address, link)
     return link
   }
 

@@ -8,6 +8,7 @@ import type { KafkaError, TopicMetadata } from "../KafkaClient.ts"
 import { type Durability, PublishError } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
 import { BatchBuilder, IdHeader } from "./batchBuilder.ts"
+import { largeBatchBytes } from "./bodyChecksum.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
 import { type Batch, type Callback, Lane, tell } from "./lane.ts"
@@ -76,11 +77,15 @@ interface Waiting {
 /** One Produce request to one broker, or batches whose leader is to be found out. */
 export interface Request {
   readonly leader: number
+  /** It is a large batch, which goes alone: whatever is small does not wait for its answer. */
+  readonly large: boolean
   readonly batches: ReadonlyArray<Batch>
 }
 
-/** What one `take` gives one broker. */
+/** What one `take` gives one broker, or of large batches. */
 interface Dispatch {
+  readonly leader: number
+  readonly large: boolean
   /** Requests in flight to it before. */
   readonly busy: number
   readonly requests: Array<Array<Batch>>
@@ -113,7 +118,8 @@ export class Accumulator {
   }
   readonly #topics = new Map<string, Topic>()
   readonly #active = new Set<Lane>()
-  readonly #inFlight = new Map<number, number>()
+  /** Requests to each broker. Large ones count apart: a broker that has only such is at once there for others. */
+  readonly #inFlight = { small: new Map<number, number>(), large: new Map<number, number>() }
   readonly pool: BufferPool
   readonly #buffer: BufferOptions
   readonly #breaker: CircuitBreaker.Service
@@ -159,7 +165,12 @@ export class Accumulator {
         refusedSince: 0,
         view: {
           count: 0,
-          usable: partition => (lanes.get(partition)?.leader ?? -1) >= 0 && !breaker.avoids(options.topic, partition),
+          usable: partition => {
+            const lane = lanes.get(partition)
+            return (
+              lane !== undefined && lane.leader >= 0 && !lane.behindLarge && !breaker.avoids(options.topic, partition)
+            )
+          },
           bytes: partition => lanes.get(partition)?.sentBytes ?? 0
         }
       })
@@ -286,11 +297,16 @@ export class Accumulator {
       this.#onWork()
     } else if (lane.callbacks.length === options.batchSize) this.#onWork()
     else if (builder.size >= earlyBytes && builder.size - taken < earlyBytes && this.#idle(lane)) this.#onEnough()
+    if (builder.size > options.batchBytes) {
+      // Larger than a batch by itself: what comes next without a key had better go elsewhere.
+      lane.seal(options.writeTimeoutMs)
+      topic.partitioner.rotate()
+    }
   }
 
   /** Its broker could work on it now, and has nothing of ours. What is diverted anyway is better off in larger batches. */
   #idle({ leader, partition, topic }: Lane): boolean {
-    return (this.#inFlight.get(leader) ?? 0) === 0 && this.#breaker.closed(topic, partition)
+    return (this.#inFlight.small.get(leader) ?? 0) === 0 && this.#breaker.closed(topic, partition)
   }
 
   #open(topic: Topic, lane: Lane, now: number): BatchBuilder {
@@ -314,7 +330,7 @@ export class Accumulator {
     this.#admitWaiting()
     const now = this.#now()
     const diverted: Array<Batch> = []
-    const brokers = new Map<number, Dispatch>()
+    const brokers = { small: new Map<number, Dispatch>(), large: new Map<number, Dispatch>() }
     const taken: Array<Lane> = []
     for (const lane of this.#active) {
       const topic = this.#topics.get(lane.topic)
@@ -333,14 +349,18 @@ export class Accumulator {
         if (!calm) this.#divertLane(lane, topic, diverted)
         continue
       }
-      let broker = brokers.get(lane.leader)
+      const { leader } = lane
+      const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
+      const large = bytes >= largeBatchBytes
+      const size = large ? "large" : "small"
+      let broker = brokers[size].get(leader)
       if (broker === undefined) {
-        broker = { busy: this.#inFlight.get(lane.leader) ?? 0, requests: [], size: 0, full: false }
-        brokers.set(lane.leader, broker)
+        const busy = this.#inFlight[size].get(leader) ?? 0
+        broker = { leader, large, busy, requests: [], size: 0, full: false }
+        brokers[size].set(leader, broker)
       }
       if (calm && !this.#ready(lane, topic, broker.busy, now)) continue
       const { requests } = broker
-      const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
       const joins = requests.length > 0 && !broker.full && broker.size + bytes <= requestBytes
       if (!joins && broker.busy + requests.length >= topic.options.maxInFlight) {
         // What came later is smaller, and would make many little batches of the room that is left.
@@ -379,9 +399,9 @@ export class Accumulator {
       this.#active.add(lane)
     }
     const made: Array<Request> = []
-    for (const [leader, { busy, requests }] of brokers) {
-      if (requests.length > 0) this.#inFlight.set(leader, busy + requests.length)
-      for (const batches of requests) made.push({ leader, batches })
+    for (const { busy, large, leader, requests } of [...brokers.small.values(), ...brokers.large.values()]) {
+      if (requests.length > 0) this.#inFlight[large ? "large" : "small"].set(leader, busy + requests.length)
+      for (const batches of requests) made.push({ leader, large, batches })
     }
     return { requests: made, diverted }
   }
@@ -414,8 +434,9 @@ export class Accumulator {
   }
 
   /** A request has its answer (or will be retried from outside): its place at the broker is free. */
-  answered(leader: number): void {
-    this.#inFlight.set(leader, Math.max(0, (this.#inFlight.get(leader) ?? 0) - 1))
+  answered({ large, leader }: Pick<Request, "large" | "leader">): void {
+    const inFlight = large ? this.#inFlight.large : this.#inFlight.small
+    inFlight.set(leader, Math.max(0, (inFlight.get(leader) ?? 0) - 1))
   }
 
   /** The batch is no longer in flight; the next one of its partition may go. */

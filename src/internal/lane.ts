@@ -7,6 +7,7 @@ import type { BatchStamp, KafkaError, ProduceBatch } from "../KafkaClient.ts"
 import { type Outcome, type PublishError, Receipt, type Settlement } from "../Receipt.ts"
 import type { BatchBuilder, Trace } from "./batchBuilder.ts"
 import { headerBytes } from "./batchLayout.ts"
+import { largeBatchBytes } from "./bodyChecksum.ts"
 
 /**
  * Told once what became of a record, and the number it was offered with: one function may serve many records. Runs on the
@@ -144,6 +145,12 @@ export class Lane {
 
   get empty(): boolean {
     return this.callbacks.length === 0 && this.queue.length === 0 && this.inFlight === undefined
+  }
+
+  /** What comes now would wait for a large batch. */
+  get behindLarge(): boolean {
+    const last = this.queue[this.queue.length - 1] ?? this.inFlight
+    return last !== undefined && last.bytes.length >= largeBatchBytes
   }
 
   /** When the oldest record in it was accepted, ms since the epoch; infinity while it is empty. */

@@ -58,7 +58,7 @@ const make = (partitions: number) => {
       accumulator.land(batch)
       accumulator.finished(batch, "delivered")
     }
-    accumulator.answered(1)
+    accumulator.answered({ leader: 1, large: false })
   }
   return { accumulator, clock, offer, deliver }
 }
@@ -104,7 +104,7 @@ describe("the accumulator", () => {
       accumulator.expire().map(({ partition, recordCount }) => [partition, recordCount]),
       [[0, 1]]
     )
-    accumulator.answered(1)
+    accumulator.answered({ leader: 1, large: false })
     clock.now += 300
     const [second] = accumulator.take().requests
     assert.deepEqual(partitionsOf(second), [0, 1])
@@ -116,7 +116,7 @@ describe("the accumulator", () => {
       accumulator.expire().map(({ partition }) => partition),
       [0, 1]
     )
-    deliver({ leader: 1, batches: first?.batches.slice(1) ?? [] })
+    deliver({ leader: 1, large: false, batches: first?.batches.slice(1) ?? [] })
     clock.now += 881
     assert.deepEqual(
       accumulator.expire().map(({ partition }) => partition),
