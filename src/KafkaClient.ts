@@ -97,6 +97,8 @@ export class KafkaClient extends Context.Tag("spillway/KafkaClient")<
       timeoutMs: number,
       done: (outcomes: ReadonlyArray<ProduceOutcome>) => void
     ) => void
+    /** A large batch is on its way to that partition, whoever sent it. While a broker writes it, others for it wait. */
+    readonly occupied?: (topic: string, partition: number) => boolean
     /** Fresh metadata from any broker that answers; leaders learnt here steer the following `produce` calls. */
     readonly metadata: (
       topics: ReadonlyArray<string>,

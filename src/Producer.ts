@@ -152,7 +152,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
         turn?.()
       })
     }
-    const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake, () => turn?.())
+    const enough = () => turn?.()
+    const accumulator = new Accumulator(options.topics, options.buffer, breaker, now, wake, enough, kafka.occupied)
     const compressions = new Map(options.topics.map(topic => [topic.topic, topic.compression]))
     const metadataWanted = makeSignal()
     const metadataDone = makeSignal()

@@ -34,6 +34,8 @@ export interface Options {
 /** Parts of one object on their way at the same time: bounds memory, and makes long distances short. */
 const concurrency = 4
 const maximumSockets = 32
+/** Of a part's body that is with the runtime at a time, bytes. */
+const sliceBytes = 256 * 1024
 /** What the deadline around a call adds to the SDK's own, so that the SDK's, which knows more, speaks first, ms. */
 const deadlineMarginMs = 500
 /** How long removing what a failed put left may take, ms. */
@@ -73,12 +75,32 @@ const makeClient = ({ client }: Options): S3.S3Client => {
   return made
 }
 
+/**
+ * A part as a body that is handed over slice by slice, as fast as it leaves: Bun copies what it is given at once, and its
+ * garbage collector lets the copies lie.
+ */
+const bodyOf = (part: Uint8Array) => {
+  const slices = function* () {
+    for (let at = 0; at < part.length; at += sliceBytes) yield part.subarray(at, at + sliceBytes)
+  }
+  return {
+    Body: Readable.from(slices(), { objectMode: false, highWaterMark: sliceBytes }),
+    ContentLength: part.length
+  }
+}
+
+/** Gives back memory at once that is nobody else's. */
+const free = ({ buffer, byteLength }: Uint8Array): void => {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
+}
+
 /** Writes what comes into `part`, as far as it has room; how much came. */
 const fill = async (part: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<number> => {
   let length = 0
   for await (const chunk of body) {
     if (length + chunk.length <= part.length) part.set(chunk, length)
     length += chunk.length
+    free(chunk)
   }
   return length
 }
@@ -150,9 +172,9 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           })
 
         const single = Effect.gen(function* () {
-          const Body = joined(pieces)
-          const ChecksumSHA256 = yield* digested(0, Body)
-          const command = () => new S3.PutObjectCommand({ Bucket, Key, Body, ChecksumSHA256 })
+          const part = joined(pieces)
+          const ChecksumSHA256 = yield* digested(0, part)
+          const command = () => new S3.PutObjectCommand({ Bucket, Key, ...bodyOf(part), ChecksumSHA256 })
           yield* again(
             request("PutObject", abort => client.send(command(), abort)).pipe(
               // An answer without it is not S3's own.
@@ -161,15 +183,15 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           )
         })
 
-        const uploadPart = (UploadId: string, part: () => Uint8Array, index: number) =>
+        const uploadPart = (UploadId: string, made: () => Uint8Array, index: number) =>
           Effect.gen(function* () {
-            const PartNumber = index + 1
-            const Body = part()
-            const ChecksumSHA256 = yield* digested(index, Body)
-            const command = () => new S3.UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body, ChecksumSHA256 })
+            const part = made()
+            const ChecksumSHA256 = yield* digested(index, part)
+            const place = { Bucket, Key, UploadId, PartNumber: index + 1, ChecksumSHA256 }
+            const command = () => new S3.UploadPartCommand({ ...place, ...bodyOf(part) })
             const answer = yield* again(request("UploadPart", abort => client.send(command(), abort)))
             const ETag = yield* answered(answer.ETag, "UploadPart", "ETag")
-            return { PartNumber, ETag, ChecksumSHA256 }
+            return { PartNumber: index + 1, ETag, ChecksumSHA256 }
           })
 
         const inParts = Effect.acquireUseRelease(
@@ -246,7 +268,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       Effect.gen(function* () {
         const bytes = Buffer.allocUnsafeSlow(claim.bytes)
         const starts = Array.from({ length: Math.ceil(claim.bytes / claim.partBytes) }, (_, i) => i * claim.partBytes)
-        const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), { concurrency })
+        const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), { concurrency: 2 })
         const found = PartDigest.checksumOf(digests)
         if (found !== claim.checksum) {
           return yield* corruptObject(

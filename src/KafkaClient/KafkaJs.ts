@@ -50,6 +50,8 @@ class Driver {
   readonly #frames = new BufferPool(pooledFrameBytes)
   /** Topic to leader by partition. */
   readonly #leaders = new Map<string, ReadonlyArray<number>>()
+  /** Large batches on their way. */
+  readonly #large = new Set<ProduceBatch>()
   /** Once the cluster has given one, or has refused to (then there is no current one). */
   #identity: { readonly current: ProducerIdentity | undefined } | undefined
   #identifying: Promise<ProducerIdentity | undefined> | undefined
@@ -129,6 +131,11 @@ class Driver {
     )
   }
 
+  occupied(topic: string, partition: number): boolean {
+    for (const batch of this.#large) if (batch.partition === partition && batch.topic === topic) return true
+    return false
+  }
+
   /** Finds out what a request needs to know; notes the batches whose topic the cluster does not describe. */
   async #prepare(
     batches: ReadonlyArray<ProduceBatch>,
@@ -206,8 +213,10 @@ class Driver {
     let written = false
     let open = true
     let release = () => {}
+    if (large) for (const batch of batches) this.#large.add(batch)
     const end = (outcomes: ReadonlyArray<ProduceOutcome>) => {
       open = false
+      if (large) for (const batch of batches) this.#large.delete(batch)
       clearTimeout(timer)
       done(outcomes)
     }
@@ -324,6 +333,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
     ),
     (driver): Service => ({
       send: (batches, timeoutMs, done) => driver.send(batches, timeoutMs, done),
+      occupied: (topic, partition) => driver.occupied(topic, partition),
       produce: (batches, timeoutMs) =>
         Effect.async(resume => driver.send(batches, timeoutMs, outcomes => resume(Effect.succeed(outcomes)))),
       metadata: (topics, timeoutMs) =>

@@ -138,6 +138,7 @@ export class Accumulator {
   /**
    * @param onWork called whenever there may be something to `take`
    * @param onEnough called when it is worth the while at once; calls from within `take` and out of callbacks are possible
+   * @param occupied somebody sends a large batch to the partition
    */
   constructor(
     topics: ReadonlyArray<TopicOptions>,
@@ -145,7 +146,8 @@ export class Accumulator {
     breaker: CircuitBreaker.Service,
     now: () => number,
     onWork: () => void,
-    onEnough: () => void
+    onEnough: () => void,
+    occupied: (topic: string, partition: number) => boolean = () => false
   ) {
     this.#buffer = buffer
     this.pool = new BufferPool(Math.min(buffer.maxBytes, 64 * 1024 * 1024))
@@ -167,9 +169,8 @@ export class Accumulator {
           count: 0,
           usable: partition => {
             const lane = lanes.get(partition)
-            return (
-              lane !== undefined && lane.leader >= 0 && !lane.behindLarge && !breaker.avoids(options.topic, partition)
-            )
+            if (lane === undefined || lane.leader < 0 || lane.behindLarge) return false
+            return !occupied(options.topic, partition) && !breaker.avoids(options.topic, partition)
           },
           bytes: partition => lanes.get(partition)?.sentBytes ?? 0
         }
