@@ -34,7 +34,7 @@ const { values } = parseArgs({
 })
 const bytes = Number(values.megabytes) * 1_000_000
 
-const configuration = (brokers: ReadonlyArray<string>, endpoint: string): string => `
+const configuration = (brokers: ReadonlyArray<string>, sqs: string, s3: string): string => `
 stream:
   output:
     out: { connection: default, topic: events, write_timeout: 20s, max_record_bytes: 100MiB }
@@ -45,8 +45,8 @@ stream:
 kafka: { connection: { default: { brokers: "${brokers.join(",")}", request_timeout: 20s } } }
 cloud:
   aws:
-    sqs: { clients: { default: { region: us-east-1, endpoint: "${endpoint}", access_key_id: l, secret_access_key: l } } }
-    s3: { clients: { default: { region: us-east-1, endpoint: "${endpoint}", access_key_id: l, secret_access_key: l } } }
+    sqs: { clients: { default: { region: us-east-1, endpoint: "${sqs}", access_key_id: l, secret_access_key: l } } }
+    s3: { clients: { default: { region: us-east-1, endpoint: "${s3}", access_key_id: l, secret_access_key: l } } }
 buffer: { max_bytes: 512MiB }
 http: { request_timeout: 1m }
 breaker: { open_min: 500ms, open_max: 2s }
@@ -78,70 +78,73 @@ const cluster = await Kafka.start({
   jvm: ["-Xms512m", "-Xmx1g", "-XX:+UseSerialGC"]
 })
 let good = false
+/** The two services are two servers: the one's uploads keep nobody waiting for the other. */
+const run = async (sqs: string, s3: string): Promise<void> => {
+  await (await fetch(`${s3}/claims`, { method: "PUT" })).text()
+  const stored = bucket(s3, "claims")
+  const [broker] = cluster.brokers
+  const after = async ({ name }: Phase) => {
+    if (name === "to Kafka") await broker?.kill()
+    if (name === "to S3, Kafka down") await broker?.restart()
+  }
+  const job = {
+    configuration: configuration(cluster.bootstrap, sqs, s3),
+    bytes,
+    compressible: values.compressible,
+    rate: Number(values.rate)
+  }
+  const phases = await publisher(job, after)
+  await eventually("an empty bucket", 30_000, async () => ((await stored.keys()).length === 0 ? true : undefined))
+
+  const found = new Map(
+    (await readAll(cluster, "events", { deadlineMs: 180_000 })).map(record => [
+      headerText(record, "spillway-id"),
+      record.value
+    ])
+  )
+  const digest = (id: string) =>
+    createHash("sha256")
+      .update(found.get(id) ?? "")
+      .digest("hex")
+  const [sent] = phases
+  const bytesEqual = sent !== undefined && ["straight", "parked"].every(id => digest(id) === sent.sha256)
+  const small = phases.reduce((sum, phase) => sum + phase.small.records - phase.small.failed, 0)
+  const smallFound = [...found.keys()].filter(id => id?.startsWith("small-")).length
+  const failed = phases.reduce((sum, phase) => sum + phase.small.failed, 0)
+  const lost = small - smallFound
+  good = bytesEqual && lost === 0 && failed === 0
+
+  const rows = phases.map(phase => ({
+    name: phase.name,
+    ms: Math.round(phase.ms),
+    longestBlockMs: Math.round(phase.longestBlockMs),
+    smallRecords: phase.small.records,
+    smallP99Ms: Number(phase.small.p99Ms.toFixed(1)),
+    smallMaxMs: Number(phase.small.maxMs.toFixed(1)),
+    peakMiB: Math.round(phase.peakMiB),
+    timesTheRecord: Number((((phase.peakMiB - phase.baseMiB) * 2 ** 20) / bytes).toFixed(2))
+  }))
+  if (values.json) console.log(JSON.stringify({ rows, bytesEqual, lost, failed }))
+  else {
+    const heads = ["", "took", "longest block", "small ones", "p99", "max", "peak RSS", "times the record"]
+    const cells = rows.map(row => [
+      row.name,
+      `${row.ms} ms`,
+      `${row.longestBlockMs} ms`,
+      String(row.smallRecords),
+      `${row.smallP99Ms} ms`,
+      `${row.smallMaxMs} ms`,
+      `${row.peakMiB} MiB`,
+      row.timesTheRecord.toFixed(2)
+    ])
+    console.log(`before the record: ${Math.round(sent?.baseMiB ?? 0)} MiB`)
+    console.log(aligned([heads, ...cells]))
+    console.log(`bytes equal: ${bytesEqual}; small records lost: ${lost}, failed: ${failed}`)
+  }
+}
+
 try {
-  await withSqs(async endpoint => {
-    await (await fetch(`${endpoint}/claims`, { method: "PUT" })).text()
-    const stored = bucket(endpoint, "claims")
-    const [broker] = cluster.brokers
-    const after = async ({ name }: Phase) => {
-      if (name === "to Kafka") await broker?.kill()
-      if (name === "to S3, Kafka down") await broker?.restart()
-    }
-    const job = {
-      configuration: configuration(cluster.bootstrap, endpoint),
-      bytes,
-      compressible: values.compressible,
-      rate: Number(values.rate)
-    }
-    const phases = await publisher(job, after)
-    await eventually("an empty bucket", 30_000, async () => ((await stored.keys()).length === 0 ? true : undefined))
-
-    const found = new Map(
-      (await readAll(cluster, "events", { deadlineMs: 180_000 })).map(record => [
-        headerText(record, "spillway-id"),
-        record.value
-      ])
-    )
-    const digest = (id: string) =>
-      createHash("sha256")
-        .update(found.get(id) ?? "")
-        .digest("hex")
-    const [sent] = phases
-    const bytesEqual = sent !== undefined && ["straight", "parked"].every(id => digest(id) === sent.sha256)
-    const small = phases.reduce((sum, phase) => sum + phase.small.records - phase.small.failed, 0)
-    const smallFound = [...found.keys()].filter(id => id?.startsWith("small-")).length
-    const failed = phases.reduce((sum, phase) => sum + phase.small.failed, 0)
-    const lost = small - smallFound
-    good = bytesEqual && lost === 0 && failed === 0
-
-    const rows = phases.map(phase => ({
-      name: phase.name,
-      ms: Math.round(phase.ms),
-      longestBlockMs: Math.round(phase.longestBlockMs),
-      smallRecords: phase.small.records,
-      smallP99Ms: Number(phase.small.p99Ms.toFixed(1)),
-      smallMaxMs: Number(phase.small.maxMs.toFixed(1)),
-      peakMiB: Math.round(phase.peakMiB),
-      timesTheRecord: Number((((phase.peakMiB - phase.baseMiB) * 2 ** 20) / bytes).toFixed(2))
-    }))
-    if (values.json) console.log(JSON.stringify({ rows, bytesEqual, lost, failed }))
-    else {
-      const heads = ["", "took", "longest block", "small ones", "p99", "max", "peak RSS", "times the record"]
-      const cells = rows.map(row => [
-        row.name,
-        `${row.ms} ms`,
-        `${row.longestBlockMs} ms`,
-        String(row.smallRecords),
-        `${row.smallP99Ms} ms`,
-        `${row.smallMaxMs} ms`,
-        `${row.peakMiB} MiB`,
-        row.timesTheRecord.toFixed(2)
-      ])
-      console.log(`before the record: ${Math.round(sent?.baseMiB ?? 0)} MiB`)
-      console.log(aligned([heads, ...cells]))
-      console.log(`bytes equal: ${bytesEqual}; small records lost: ${lost}, failed: ${failed}`)
-    }
-  })
+  await withSqs(sqs => withSqs(s3 => run(sqs, s3)))
 } finally {
   await cluster.stop()
 }

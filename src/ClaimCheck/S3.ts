@@ -268,7 +268,9 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
       Effect.gen(function* () {
         const bytes = Buffer.allocUnsafeSlow(claim.bytes)
         const starts = Array.from({ length: Math.ceil(claim.bytes / claim.partBytes) }, (_, i) => i * claim.partBytes)
-        const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), { concurrency: 2 })
+        const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), {
+          concurrency: 2
+        })
         const found = PartDigest.checksumOf(digests)
         if (found !== claim.checksum) {
           return yield* corruptObject(

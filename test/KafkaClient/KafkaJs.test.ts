@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as KafkaJs from "../../src/KafkaClient/KafkaJs.ts"
 import type { Service as KafkaService, ProduceBatch, ProduceOutcome } from "../../src/KafkaClient.ts"
 import { batchOf } from "../support/batches.ts"
+import { eventually } from "../support/eventually.ts"
 import * as FakeBroker from "../support/FakeBroker.ts"
 
 const batch = (partition: number): ProduceBatch => ({
@@ -211,6 +212,44 @@ describe("KafkaJs and a broker that answers oddly", () => {
       assert.deepEqual(outcomes.map(summary), ["Availability ATTEMPT_TIMEOUT"])
       assert.equal(broker.produced(), 1)
     } finally {
+      await broker.stop()
+    }
+  })
+
+  it("has small batches acknowledged while a large one is still on its way, also one of the same call", async () => {
+    const begun = Effect.unsafeMakeLatch()
+    const rest = Effect.unsafeMakeLatch()
+    const broker = await FakeBroker.start({
+      topic: "t",
+      partitions: 2,
+      answer: attempt => [[attempt === 2 ? 1 : 0, 0]],
+      stall: { above: 1024 * 1024, begun: () => begun.unsafeOpen(), until: Effect.runPromise(rest.await) }
+    })
+    try {
+      await Effect.gen(function* () {
+        const client = yield* KafkaJs.make({
+          brokers: [broker.address],
+          clientId: "test",
+          connectionTimeoutMs: 1000,
+          requestTimeoutMs: 1000,
+          idempotent: true
+        })
+        const large = { ...batch(1), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        const first = batch(0)
+        const both = yield* Effect.fork(client.produce([first, large], 10_000))
+        yield* begun.await
+        // One batch of a partition at a time.
+        yield* Effect.promise(() => eventually("the first", 5000, () => (broker.produced() > 0 ? true : undefined)))
+        assert.equal(client.occupied?.("t", 1), true)
+        assert.equal(client.occupied?.("t", 0), false)
+        assert.deepEqual((yield* client.produce([batch(0)], 2000)).map(summary), ["delivered at 40"])
+        assert.equal(broker.produced(), 2)
+        rest.unsafeOpen()
+        assert.deepEqual((yield* Fiber.join(both)).map(summary), ["delivered at 40", "delivered at 40"])
+        assert.equal(client.occupied?.("t", 1), false)
+      }).pipe(Effect.scoped, Effect.runPromise)
+    } finally {
+      rest.unsafeOpen()
       await broker.stop()
     }
   })

@@ -13,7 +13,7 @@ const topic = {
   batchBytes: 1_000_000,
   idleTimeoutMs: 5,
   writeTimeoutMs: 1000,
-  maxRecordBytes: 1_000_000,
+  maxRecordBytes: 10_000_000,
   maxInFlight: 1,
   idHeader: "spillway-id"
 } as const
@@ -30,7 +30,7 @@ const thresholds = {
 }
 
 /** An accumulator whose partitions all have the same leader, and a clock to set. */
-const make = (partitions: number) => {
+const make = (partitions: number, occupied?: (topic: string, partition: number) => boolean) => {
   const clock = { now: 1_700_000_000_000 }
   const schedule = CircuitBreaker.openSchedule({ minMs: 1000, maxMs: 30_000, factor: 2, jitter: 0 })
   const accumulator = new Accumulator(
@@ -39,7 +39,8 @@ const make = (partitions: number) => {
     Effect.runSync(CircuitBreaker.make(thresholds, schedule)),
     () => clock.now,
     () => {},
-    () => {}
+    () => {},
+    occupied
   )
   accumulator.learn({
     _tag: "Topic",
@@ -51,14 +52,14 @@ const make = (partitions: number) => {
       inSyncReplicas: [1]
     }))
   })
-  const offer = (partition: number, bytes = 100) =>
+  const offer = (partition: number | undefined, bytes = 100) =>
     accumulator.offer({ topic: "events", partition, value: Buffer.alloc(bytes) }, () => {})
   const deliver = (request: Request | undefined) => {
     for (const batch of request?.batches ?? []) {
       accumulator.land(batch)
       accumulator.finished(batch, "delivered")
     }
-    accumulator.answered({ leader: 1, large: false })
+    if (request !== undefined) accumulator.answered(request)
   }
   return { accumulator, clock, offer, deliver }
 }
@@ -122,6 +123,49 @@ describe("the accumulator", () => {
       accumulator.expire().map(({ partition }) => partition),
       [2]
     )
+  })
+
+  it("counts large batches apart: small ones go while one is in flight, the next large one waits", () => {
+    const { accumulator, deliver, offer } = make(4)
+    offer(0, 5_000_000)
+    const [large] = accumulator.take().requests
+    assert.deepEqual([partitionsOf(large), large?.large], [[0], true])
+    offer(1)
+    const [small] = accumulator.take().requests
+    assert.deepEqual([partitionsOf(small), small?.large], [[1], false])
+    deliver(small)
+    offer(2, 5_000_000)
+    offer(3)
+    assert.deepEqual(accumulator.take().requests.map(partitionsOf), [[3]])
+    deliver(large)
+    assert.deepEqual(accumulator.take().requests.map(partitionsOf), [[2]])
+  })
+
+  it("chooses no partition behind a large batch for a record without a key", () => {
+    const { accumulator, deliver, offer } = make(2)
+    offer(undefined, 5_000_000)
+    offer(undefined)
+    const [small, large] = accumulator.take().requests
+    assert.deepEqual([small?.large, large?.large], [false, true])
+    const elsewhere = 1 - (large?.batches[0]?.partition ?? 0)
+    assert.deepEqual(partitionsOf(small), [elsewhere])
+    deliver(small)
+    for (let round = 0; round < 20; round++) {
+      offer(undefined)
+      const [next] = accumulator.take().requests
+      assert.deepEqual(partitionsOf(next), [elsewhere])
+      deliver(next)
+    }
+  })
+
+  it("nor one to which somebody else sends a large batch", () => {
+    const { accumulator, deliver, offer } = make(2, (name, partition) => name === "events" && partition === 0)
+    for (let round = 0; round < 20; round++) {
+      offer(undefined)
+      const [next] = accumulator.take().requests
+      assert.deepEqual(partitionsOf(next), [1])
+      deliver(next)
+    }
   })
 
   it("has no buffer for a partition that is idle again", t => {

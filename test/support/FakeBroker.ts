@@ -21,6 +21,8 @@ export interface FakeBrokerOptions {
   readonly answer: (
     attempt: number
   ) => ReadonlyArray<readonly [partition: number, errorCode: number, offset?: bigint]> | undefined
+  /** A request above so many bytes is not read to its end before `until`; `begun` is called when it comes. */
+  readonly stall?: { readonly above: number; readonly begun: () => void; readonly until: Promise<void> }
   /** How long a client is to wait behind connecting, ms; 0 by default. */
   readonly throttleMs?: number
 }
@@ -53,7 +55,7 @@ const offered = [
   [22, 1]
 ] as const
 
-export const start = ({ answer, partitions, throttleMs = 0, topic }: FakeBrokerOptions): Promise<FakeBroker> =>
+export const start = ({ answer, partitions, stall, throttleMs = 0, topic }: FakeBrokerOptions): Promise<FakeBroker> =>
   new Promise((resolve, reject) => {
     const sockets = new Set<Socket>()
     let attempts = 0
@@ -103,8 +105,15 @@ export const start = ({ answer, partitions, throttleMs = 0, topic }: FakeBrokerO
       sockets.add(socket)
       socket.on("error", () => undefined)
       let received: Buffer = Buffer.alloc(0)
+      let stalled = false
       socket.on("data", (chunk: Buffer) => {
         received = Buffer.concat([received, chunk])
+        if (stall !== undefined && !stalled && received.length >= 4 && received.readInt32BE(0) > stall.above) {
+          stalled = true
+          socket.pause()
+          stall.begun()
+          stall.until.then(() => socket.resume())
+        }
         while (received.length >= 4 && received.length >= 4 + received.readInt32BE(0)) {
           const request = received.subarray(4, 4 + received.readInt32BE(0))
           received = received.subarray(4 + request.length)

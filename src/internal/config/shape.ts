@@ -71,7 +71,7 @@ const outputFields = {
     whole(1, 100),
     5,
     "5",
-    "Produce requests in flight. At most 5 on an idempotent connection (KIP-98)."
+    "Produce requests in flight to a broker; batches of 4 MiB and more count apart. At most 5 on an idempotent connection (KIP-98)."
   )
 }
 
