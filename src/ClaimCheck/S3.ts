@@ -3,6 +3,7 @@
  * at a time, and read back by ranges of the same size; every part is checked on the way in (by S3) and out (here).
  */
 import { Readable } from "node:stream"
+import { finished } from "node:stream/promises"
 import * as S3 from "@aws-sdk/client-s3"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -31,8 +32,11 @@ export interface Options {
   readonly client: ClientOptions
 }
 
-/** Parts of one object on their way at the same time: bounds memory, and makes long distances short. */
-const concurrency = 4
+/**
+ * Parts of one object on their way at the same time: bounds memory, and makes long distances short. Of those that come the
+ * runtime has whatever is not looked at yet.
+ */
+const concurrency = { put: 4, get: 2 }
 const maximumSockets = 32
 /** Of a part's body that is with the runtime at a time, bytes. */
 const sliceBytes = 256 * 1024
@@ -95,13 +99,15 @@ const free = ({ buffer, byteLength }: Uint8Array): void => {
 }
 
 /** Writes what comes into `part`, as far as it has room; how much came. */
-const fill = async (part: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<number> => {
+const fill = async (part: Uint8Array, body: Readable): Promise<number> => {
   let length = 0
-  for await (const chunk of body) {
+  // Iterating would join chunks up first: a copy more.
+  body.on("data", (chunk: Uint8Array) => {
     if (length + chunk.length <= part.length) part.set(chunk, length)
     length += chunk.length
     free(chunk)
-  }
+  })
+  await finished(body)
   return length
 }
 
@@ -206,7 +212,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
           UploadId =>
             Effect.gen(function* () {
               const Parts = yield* Effect.forEach(parts, (part, index) => uploadPart(UploadId, part, index), {
-                concurrency
+                concurrency: concurrency.put
               })
               const command = () =>
                 new S3.CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } })
@@ -269,7 +275,7 @@ export const make = (options: Options): Effect.Effect<Service, never, Scope.Scop
         const bytes = Buffer.allocUnsafeSlow(claim.bytes)
         const starts = Array.from({ length: Math.ceil(claim.bytes / claim.partBytes) }, (_, i) => i * claim.partBytes)
         const digests = yield* Effect.forEach(starts, from => fewTimes(readPart(claim, from, bytes)), {
-          concurrency: 2
+          concurrency: concurrency.get
         })
         const found = PartDigest.checksumOf(digests)
         if (found !== claim.checksum) {
