@@ -12,6 +12,8 @@ const nesting = new Uint8Array(maxDepth)
 
 /** Why the last `scan` failed. */
 let problem = ""
+/** Whether there was whitespace between the tokens of the last value. */
+let spaced = false
 
 /** What was wrong in the last scan that returned a position. */
 export const lastProblem = (): string => problem
@@ -27,6 +29,7 @@ const skipSpace = (bytes: Uint8Array, from: number, end: number): number => {
     const byte = bytes[at]
     if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break
     at++
+    spaced = true
   }
   return at
 }
@@ -139,26 +142,22 @@ const name = (bytes: Uint8Array, from: number, end: number): number => {
   return bytes[colon] === 0x3a && colon < end ? colon + 1 : stop(colon, 'expected ":"')
 }
 
-/**
- * -1 when `bytes` is exactly one JSON value in well-formed UTF-8, else the position of the first fault (`lastProblem`
- * says which).
- */
-export const scan = (bytes: Uint8Array): number => {
-  const end = bytes.length
+/** Behind the value at `from`; `~position` of a fault. */
+const value = (bytes: Uint8Array, from: number, end: number): number => {
   let depth = 0
-  let at = skipSpace(bytes, 0, end)
+  let at = from
   for (;;) {
     // A value starts here.
     const byte = bytes[at]
-    if (at >= end) return ~stop(at, "the text ends where a value was expected")
+    if (at >= end) return stop(at, "the text ends where a value was expected")
     if (byte === 0x7b || byte === 0x5b) {
-      if (depth === maxDepth) return ~stop(at, `nested deeper than ${maxDepth} levels`)
+      if (depth === maxDepth) return stop(at, `nested deeper than ${maxDepth} levels`)
       nesting[depth++] = byte === 0x7b ? 1 : 0
       at = skipSpace(bytes, at + 1, end)
       if (bytes[at] !== byte + 2) {
         if (byte === 0x5b) continue
         at = name(bytes, at, end)
-        if (at < 0) return ~at
+        if (at < 0) return at
         at = skipSpace(bytes, at, end)
         continue
       }
@@ -171,26 +170,45 @@ export const scan = (bytes: Uint8Array): number => {
           : byte === 0x2d || isDigit(byte)
             ? number(bytes, at)
             : literal(bytes, at)
-      if (at < 0) return ~at
+      if (at < 0) return at
     }
     // A value ended here: close what ends with it, or go on behind a comma.
     for (;;) {
+      if (depth === 0) return at
       at = skipSpace(bytes, at, end)
-      if (depth === 0) return at === end ? ok : ~stop(at, "text behind the value")
       const inObject = nesting[depth - 1] === 1
       if (bytes[at] === 0x2c) {
         at = skipSpace(bytes, at + 1, end)
         if (inObject) {
           at = name(bytes, at, end)
-          if (at < 0) return ~at
+          if (at < 0) return at
           at = skipSpace(bytes, at, end)
         }
         break
       }
       if (bytes[at] !== (inObject ? 0x7d : 0x5d))
-        return ~stop(at, inObject ? 'expected "," or "}"' : 'expected "," or "]"')
+        return stop(at, inObject ? 'expected "," or "}"' : 'expected "," or "]"')
       depth--
       at++
     }
   }
+}
+
+/**
+ * -1 when `bytes` is exactly one JSON value in well-formed UTF-8, else the position of the first fault (`lastProblem`
+ * says which).
+ */
+export const scan = (bytes: Uint8Array): number => {
+  const end = bytes.length
+  const behind = value(bytes, skipSpace(bytes, 0, end), end)
+  if (behind < 0) return ~behind
+  const at = skipSpace(bytes, behind, end)
+  return at === end ? ok : ~stop(at, "text behind the value")
+}
+
+/** The position behind the JSON value at `from`; -1 when there is none, or one with whitespace between its tokens. */
+export const compactEnd = (bytes: Uint8Array, from: number): number => {
+  spaced = false
+  const behind = value(bytes, from, bytes.length)
+  return behind < 0 || spaced ? -1 : behind
 }

@@ -5,6 +5,7 @@ import { PublishError } from "../Receipt.ts"
 import type { HeaderValue, ProducerRecord } from "../Record.ts"
 import { decodeBase64 } from "./base64.ts"
 import * as JsonSource from "./jsonSource.ts"
+import * as PlainLine from "./plainLine.ts"
 
 /** One of many: the record, or why there is none. */
 export interface Entry {
@@ -147,8 +148,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 const newline = 10
 const blank = /^[ \t\r]*$/
 
-const byteOrderMark = 0xfeff
-
+/** Undefined: it is not UTF-8. A byte order mark in front is left out. */
 const decoded = (bytes: Uint8Array): string | undefined => {
   try {
     return decoder.decode(bytes)
@@ -157,32 +157,26 @@ const decoded = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** Calls back with each line, in order, numbered from 1; undefined: it is not UTF-8. Ends when told to. */
-const eachLine = (body: Uint8Array, next: (line: number, text: string | undefined) => boolean): void => {
-  // At once where all of it is UTF-8; where something is not, only the lines it is in have to do without.
-  const whole = decoded(body)
-  const length = whole === undefined ? body.length : whole.length
-  for (let line = 1, start = 0; start < length; line++) {
-    const found = whole === undefined ? body.indexOf(newline, start) : whole.indexOf("\n", start)
-    const end = found < 0 ? length : found
-    let text = whole === undefined ? decoded(body.subarray(start, end)) : whole.slice(start, end)
-    // The decoder takes it from the first one only.
-    if (text?.charCodeAt(0) === byteOrderMark) text = text.slice(1)
-    if (!next(line, text)) return
-    start = end + 1
-  }
-}
-
 /** The records of NDJSON, in order; blank lines are none. Undefined: more than `most`. */
 export const lines = (topic: string, body: Uint8Array, most: number): ReadonlyArray<Entry> | undefined => {
   const entries: Array<Entry> = []
-  eachLine(body, (line, text) => {
-    const where = `line ${line}`
-    if (text === undefined) entries.push(wrong(where, "record", "not UTF-8"))
-    else if (!blank.test(text)) entries.push(parse(topic, text, where))
-    return entries.length <= most
-  })
-  return entries.length > most ? undefined : entries
+  for (let line = 1, at = 0; at < body.length; line++) {
+    const record = PlainLine.read(topic, body, at)
+    if (record !== undefined) {
+      entries.push({ parsed: record, id: record.id })
+      at = PlainLine.next()
+    } else {
+      const found = body.indexOf(newline, at)
+      const end = found < 0 ? body.length : found
+      const text = decoded(body.subarray(at, end))
+      const where = `line ${line}`
+      if (text === undefined) entries.push(wrong(where, "record", "not UTF-8"))
+      else if (!blank.test(text)) entries.push(parse(topic, text, where))
+      at = end + 1
+    }
+    if (entries.length > most) return undefined
+  }
+  return entries
 }
 
 const space = new Set([9, 10, 13, 32])
