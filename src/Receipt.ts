@@ -29,6 +29,15 @@ export class Receipt {
     this.#index = index
   }
 
+  /** What it has in common with the other records of its batch: the same object for each of them. */
+  get settlement(): Settlement {
+    return this.#settlement
+  }
+  /** Which of its batch's records it is, from 0. */
+  get index(): number {
+    return this.#index
+  }
+
   get outcome(): Durability {
     return this.#settlement.outcome
   }

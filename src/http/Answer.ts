@@ -3,17 +3,22 @@
  * writes them in its own way.
  */
 import type { Outcome, PublishError, PublishErrorReason } from "../Receipt.ts"
+import { ResultBytes } from "./resultBytes.ts"
 
 export interface Answer {
   readonly status: number
   /** By lower-case name; neither length nor date, which are the server's. Values hold no line breaks. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string | AnswerStream
+  readonly body: string | Uint8Array<ArrayBuffer> | AnswerStream
 }
 
 export interface TextAnswer extends Answer {
   readonly body: string
 }
+
+/** Whether it is whole: a text, or bytes of UTF-8. */
+export const isWhole = (body: Answer["body"]): body is string | Uint8Array<ArrayBuffer> =>
+  typeof body === "string" || body instanceof Uint8Array
 
 /** A body that goes on until one of the two sides ends it. */
 export interface AnswerStream {
@@ -151,7 +156,9 @@ export const single = (outcome: Outcome, id: string | undefined, retryAfter: Ret
 
 /** The answer for many records, once each has its outcome. */
 export class Results {
-  readonly #texts: Array<string>
+  readonly #outcomes: Array<Outcome | undefined>
+  /** The ids callers gave, for records that did not get far enough to have one. */
+  readonly #ids: Array<string | undefined> = []
   #diverted = false
   #failed = false
   readonly #after: RetryAfter
@@ -159,13 +166,14 @@ export class Results {
 
   constructor(count: number, retryAfter: RetryAfter) {
     this.#after = retryAfter
-    this.#texts = new Array<string>(count)
+    this.#outcomes = new Array<Outcome | undefined>(count)
   }
 
   set(index: number, outcome: Outcome, id: string | undefined): void {
-    this.#texts[index] = result(outcome, id)
+    this.#outcomes[index] = outcome
     if (outcome._tag !== "Receipt") {
       this.#failed = true
+      this.#ids[index] = id
       this.#retryAfter ??= this.#after(outcome.reason)
     } else if (outcome.outcome !== "delivered") {
       this.#diverted = true
@@ -173,8 +181,13 @@ export class Results {
   }
 
   answer(): Answer {
-    const body = `{"results":[${this.#texts.join(",")}]}`
-    if (!this.#failed) return json(this.#diverted ? 202 : 201, body)
-    return json(207, body, retryHeader(this.#retryAfter))
+    const bytes = new ResultBytes(this.#outcomes.length)
+    this.#outcomes.forEach((outcome, index) => {
+      if (outcome?._tag === "Receipt") bytes.receipt(outcome)
+      else if (outcome !== undefined) bytes.text(failure(outcome, this.#ids[index]))
+    })
+    const body = bytes.end()
+    if (!this.#failed) return { status: this.#diverted ? 202 : 201, headers: jsonHeaders, body }
+    return { status: 207, headers: { ...jsonHeaders, ...retryHeader(this.#retryAfter) }, body }
   }
 }

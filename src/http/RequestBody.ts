@@ -1,7 +1,7 @@
 /**
  * Between web requests and responses and what the routes work on: bodies are read without ever holding more than allowed.
  */
-import type { Answer } from "./Answer.ts"
+import { type Answer, isWhole } from "./Answer.ts"
 import type { Receiver } from "./Exchange.ts"
 import { streamBody } from "./streamBody.ts"
 
@@ -71,4 +71,4 @@ const inPieces = async (body: ReadableStream<Uint8Array>, maxBytes: number): Pro
 
 /** Some statuses allow no body, not even an empty one. */
 export const responseOf = ({ body, headers, status }: Answer): Response =>
-  new Response(typeof body === "string" ? (body === "" ? null : body) : streamBody(body), { status, headers })
+  new Response(body === "" ? null : isWhole(body) ? body : streamBody(body), { status, headers })

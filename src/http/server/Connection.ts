@@ -409,13 +409,14 @@ export class Connection {
     if (state === "lingering" || state === "gone") return
     const head = this.#head
     const { body } = answer
-    const both = typeof body !== "string" && this.#receiver?.piece !== undefined
+    const whole = Answer.isWhole(body)
+    const both = !whole && this.#receiver?.piece !== undefined
     if (state === "body" && !both) this.#passOver(head?.framing ?? 0)
     if (this.#owner.stopping() || (this.#inputEnded && this.#ahead.length === 0)) this.#last = true
     const toHead = head?.method === "HEAD" && state !== "idle" && state !== "head"
-    if (typeof body !== "string" && head?.old === true) this.#last = true
+    if (!whole && head?.old === true) this.#last = true
     const said = this.#last ? "close" : head?.old === true ? "keep-alive" : undefined
-    if (typeof body !== "string") return this.#stream(answer, body, said, toHead, head?.old !== true)
+    if (!Answer.isWhole(body)) return this.#stream(answer, body, said, toHead, head?.old !== true)
     this.#write(answerText(answer, body, said, !toHead))
     this.#answered()
   }

@@ -56,15 +56,21 @@ const headText = ({ headers, status }: Answer, said: Said): string => {
   return statusLine(status) + headersText(headers) + date() + connection
 }
 
-/** @param body the answer's, a text */
-export const answerText = (answer: Answer, body: string, said: Said, withBody: boolean): string | Uint8Array => {
-  const plain = ascii.test(body)
+/** @param body the answer's, whole */
+export const answerText = (
+  answer: Answer,
+  body: string | Uint8Array,
+  said: Said,
+  withBody: boolean
+): string | Uint8Array => {
+  const plain = typeof body === "string" && ascii.test(body)
   const length = plain ? body.length : Buffer.byteLength(body)
   // With 204 there is none, and with 304 it would be that of what is not sent (RFC 9110, section 8.6).
   const measured = answer.status === 204 || answer.status === 304 ? "" : `content-length: ${length}\r\n`
   const head = `${headText(answer, said)}${measured}\r\n`
   if (!withBody) return head
-  return plain ? head + body : Buffer.concat([Buffer.from(head, "latin1"), Buffer.from(body)])
+  if (plain) return head + body
+  return Buffer.concat([Buffer.from(head, "latin1"), typeof body === "string" ? Buffer.from(body) : body])
 }
 
 /** The head of an answer whose body follows: in chunks, or (HTTP/1.0) up to the connection's end. */
