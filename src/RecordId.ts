@@ -44,9 +44,8 @@ export const sequence = (now: number): IdSequence => {
 export const at = (ids: IdSequence, index: number): string =>
   ids.prefix + (ids.start + index).toString(16).padStart(8, "0")
 
-/** Writes the last eight characters of the n-th id; returns the position behind them. */
-export const writeCounter = (buffer: Uint8Array, position: number, ids: IdSequence, index: number): number => {
-  const counter = ids.start + index
+/** Writes the last eight characters of an id, `start` plus its place; returns the position behind them. */
+export const writeCounter = (buffer: Uint8Array, position: number, counter: number): number => {
   buffer[position] = hexDigits[(counter >>> 28) & 15] ?? 0
   buffer[position + 1] = hexDigits[(counter >>> 24) & 15] ?? 0
   buffer[position + 2] = hexDigits[(counter >>> 20) & 15] ?? 0

@@ -7,11 +7,11 @@ import { check as checkEncoding, type Encoding } from "../encoding/Encoding.ts"
 import type { KafkaError, TopicMetadata } from "../KafkaClient.ts"
 import { type Durability, PublishError } from "../Receipt.ts"
 import type { ProducerRecord } from "../Record.ts"
-import { BatchBuilder, IdHeader } from "./batchBuilder.ts"
+import { BatchBuilder, type Callback, IdHeader } from "./batchBuilder.ts"
 import { largeBatchBytes } from "./bodyChecksum.ts"
 import { BufferPool } from "./bufferPool.ts"
 import { attemptTimeout } from "./kafkaErrors.ts"
-import { type Batch, type Callback, Lane, tell } from "./lane.ts"
+import { type Batch, Lane, tell } from "./lane.ts"
 import { ownRecord } from "./ownRecord.ts"
 import { type Balancer, Partitioner, type PartitionView } from "./partitioner.ts"
 import { check as checkRecord } from "./recordCheck.ts"
@@ -59,6 +59,8 @@ interface Topic {
   readonly idHeader: IdHeader
   readonly partitioner: Partitioner
   readonly lanes: Map<number, Lane>
+  /** The same by partition, as far as the partitions are known: looked up for each record. */
+  readonly byPartition: Array<Lane>
   /** 0 until the topic was seen. */
   partitionCount: number
   /** What the cluster last said of a topic it refused to describe. */
@@ -162,6 +164,7 @@ export class Accumulator {
         idHeader: new IdHeader(options.idHeader),
         partitioner: new Partitioner(options.balancer),
         lanes,
+        byPartition: [],
         partitionCount: 0,
         refusal: undefined,
         refusedSince: 0,
@@ -194,7 +197,7 @@ export class Accumulator {
     let buffered = 0
     let inFlight = 0
     for (const lane of this.#topics.get(name)?.lanes.values() ?? []) {
-      buffered += lane.callbacks.length
+      buffered += lane.writing
       for (const batch of lane.queue) buffered += batch.recordCount
       inFlight += lane.inFlight?.recordCount ?? 0
     }
@@ -272,7 +275,7 @@ export class Accumulator {
       return this.#refuse(callback, index, new PublishError({ reason: "InvalidRecord", field: "partition", message }))
     }
     const chosen = partition ?? (count === 0 ? -1 : topic.partitioner.choose(record.key, topic.view))
-    const lane = this.#lane(topic, chosen)
+    const lane = topic.byPartition[chosen] ?? this.#lane(topic, chosen)
     let builder = lane.builder ?? this.#open(topic, lane, now)
     const timestamp = record.timestamp ?? now
     let taken = builder.append(record, timestamp, options.batchBytes, options.maxRecordBytes)
@@ -286,17 +289,17 @@ export class Accumulator {
       const message = `the record is larger than ${options.maxRecordBytes} bytes`
       return this.#refuse(callback, index, new PublishError({ reason: "RecordTooLarge", field: "value", message }))
     }
-    lane.listen(callback, index)
+    builder.listen(callback, index)
     if (partition !== undefined) lane.partitionFixed = true
     this.counters.accepted++
     this.#records++
     this.#bytes += taken
-    if (lane.callbacks.length === 1) {
+    if (builder.count === 1) {
       lane.openedAt = now
       this.#due(now, topic)
       this.#active.add(lane)
       this.#onWork()
-    } else if (lane.callbacks.length === options.batchSize) this.#onWork()
+    } else if (builder.count === options.batchSize) this.#onWork()
     else if (builder.size >= earlyBytes && builder.size - taken < earlyBytes && this.#idle(lane)) this.#onEnough()
     if (builder.size > options.batchBytes) {
       // Larger than a batch by itself: what comes next without a key had better go elsewhere.
@@ -418,7 +421,7 @@ export class Accumulator {
       busy === 0 ||
       this.#flushing ||
       lane.queue.length > 0 ||
-      lane.callbacks.length >= batchSize ||
+      lane.writing >= batchSize ||
       now - lane.openedAt >= idleTimeoutMs
     )
   }
@@ -491,7 +494,7 @@ export class Accumulator {
         expired.push(inFlight)
       }
       const late = (openedAt: number) => openedAt + topic.options.writeTimeoutMs - now < shortestAttemptMs
-      if (lane.callbacks.length > 0 && late(lane.openedAt)) lane.seal(topic.options.writeTimeoutMs)
+      if (lane.writing > 0 && late(lane.openedAt)) lane.seal(topic.options.writeTimeoutMs)
       while (lane.queue[0] !== undefined && late(lane.queue[0].openedAt)) {
         const batch = lane.queue.shift()
         if (batch === undefined) break
@@ -565,7 +568,11 @@ export class Accumulator {
     topic.refusal = undefined
     topic.partitionCount = metadata.partitions.length
     Object.assign(topic.view, { count: metadata.partitions.length })
-    for (const { leader, partition } of metadata.partitions) this.#lane(topic, partition).leader = leader
+    for (const { leader, partition } of metadata.partitions) {
+      const lane = this.#lane(topic, partition)
+      lane.leader = leader
+      topic.byPartition[partition] = lane
+    }
     this.#onWork()
   }
 
@@ -590,16 +597,17 @@ export class Accumulator {
     const lane = this.#lane(topic, topic.partitioner.choose(record.key, topic.view))
     const { batchBytes, maxRecordBytes, writeTimeoutMs } = topic.options
     if (lane.builder !== undefined && lane.openedAt > batch.openedAt) lane.openedAt = batch.openedAt
-    const builder = lane.builder ?? this.#open(topic, lane, batch.openedAt)
-    if (lane.callbacks.length === 0) lane.openedAt = batch.openedAt
+    let builder = lane.builder ?? this.#open(topic, lane, batch.openedAt)
+    if (lane.writing === 0) lane.openedAt = batch.openedAt
     const timestamp = record.timestamp ?? batch.openedAt
     let taken = builder.append(record, timestamp, batchBytes, Number.MAX_SAFE_INTEGER)
     if (taken === 0) {
       lane.seal(writeTimeoutMs)
       lane.openedAt = batch.openedAt
-      taken = this.#open(topic, lane, batch.openedAt).append(record, timestamp, batchBytes, maxRecordBytes * 2)
+      builder = this.#open(topic, lane, batch.openedAt)
+      taken = builder.append(record, timestamp, batchBytes, maxRecordBytes * 2)
     }
-    lane.listen(callback, batch.indexes[index] ?? 0)
+    builder.listen(callback, batch.indexes[index] ?? 0)
     this.#due(batch.openedAt, topic)
     this.#bytes += taken
     this.#active.add(lane)

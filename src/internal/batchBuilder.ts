@@ -3,6 +3,7 @@
  *
  * @see https://kafka.apache.org/documentation/#recordbatch
  */
+import type { Outcome } from "../Receipt.ts"
 import type { Headers, HeaderValue } from "../Record.ts"
 import * as RecordId from "../RecordId.ts"
 import { headerBytes, writeHeader } from "./batchLayout.ts"
@@ -17,6 +18,12 @@ interface Utf8Writer {
 
 /** Below this many characters a loop beats a call into the runtime. */
 const shortText = 32
+
+/**
+ * Told once what became of a record, and the number it was offered with: one function may serve many records. Runs on the
+ * hot path: it must be quick and must not throw.
+ */
+export type Callback = (outcome: Outcome, index: number) => void
 
 /** A record as the builder takes it: already checked. */
 export interface Appendable {
@@ -77,30 +84,36 @@ const sizeOf = (value: Uint8Array | string): number =>
   typeof value === "string" ? Buffer.byteLength(value) : value.length
 
 export class BatchBuilder {
-  readonly #pool: BufferPool
-  readonly #idHeaderName: string
-  readonly #idTemplate: Uint8Array
+  // What every record needs comes first, close together: with hundreds of partitions none of it is in the processor's cache.
   /** Room for a request's head, then the batch. */
   #buffer: Buffer
   /** Where the next record is written. */
   #position = requestHeadBytes + headerBytes
-  #baseTimestamp = 0
-  #maxTimestamp = 0
-  #ids: RecordId.IdSequence
-  #givenIds: Map<number, string> | undefined
-  #traces: Array<Trace> | undefined
   /** Records appended so far. */
   count = 0
+  #baseTimestamp = 0
+  #maxTimestamp = 0
+  readonly #firstId: number
+  readonly #idTemplate: Uint8Array
+  /** Whom to tell of each record, and what beside the outcome; a place left out is 0. */
+  readonly callbacks: Array<Callback> = []
+  readonly indexes: Array<number> = []
+  #givenIds: Map<number, string> | undefined
+  #traces: Array<Trace> | undefined
+  readonly #ids: RecordId.IdSequence
+  readonly #idHeaderName: string
+  readonly #pool: BufferPool
 
   /**
    * @param now ms since the epoch, seeds the ids
    */
   constructor(pool: BufferPool, idHeader: IdHeader, capacity: number, now: number) {
-    this.#pool = pool
-    this.#idHeaderName = idHeader.name
-    this.#ids = idHeader.next(now)
-    this.#idTemplate = idHeader.template
     this.#buffer = pool.take(requestHeadBytes + capacity)
+    this.#ids = idHeader.next(now)
+    this.#firstId = this.#ids.start
+    this.#idTemplate = idHeader.template
+    this.#idHeaderName = idHeader.name
+    this.#pool = pool
   }
 
   /** Bytes of the batch so far, its header included. */
@@ -194,7 +207,7 @@ export class BatchBuilder {
     if (ownHeader) {
       if (givenId === undefined) {
         buffer.set(this.#idTemplate, at)
-        at = RecordId.writeCounter(buffer, at + this.#idTemplate.length, this.#ids, index)
+        at = RecordId.writeCounter(buffer, at + this.#idTemplate.length, this.#firstId + index)
       } else {
         at = writeText(buffer, at, this.#idHeaderName)
         at = writeVarint(buffer, at, givenIdLength)
@@ -221,6 +234,12 @@ export class BatchBuilder {
     }
     this.count = index + 1
     return needed
+  }
+
+  /** Whom to tell of the record that was just written. */
+  listen(callback: Callback, index: number): void {
+    if (index !== 0) this.indexes[this.callbacks.length] = index
+    this.callbacks.push(callback)
   }
 
   /**

@@ -5,15 +5,9 @@
 import type { Permit } from "../CircuitBreaker.ts"
 import type { BatchStamp, KafkaError, ProduceBatch } from "../KafkaClient.ts"
 import { type Outcome, type PublishError, Receipt, type Settlement } from "../Receipt.ts"
-import type { BatchBuilder, Trace } from "./batchBuilder.ts"
+import type { BatchBuilder, Callback, Trace } from "./batchBuilder.ts"
 import { headerBytes } from "./batchLayout.ts"
 import { largeBatchBytes } from "./bodyChecksum.ts"
-
-/**
- * Told once what became of a record, and the number it was offered with: one function may serve many records. Runs on the
- * hot path: it must be quick and must not throw.
- */
-export type Callback = (outcome: Outcome, index: number) => void
 
 /** A closed batch. It has exactly one owner until `settled`. */
 export class Batch implements ProduceBatch {
@@ -118,8 +112,6 @@ export class Lane {
   readonly partition: number
   readonly queue: Array<Batch> = []
   builder: BatchBuilder | undefined
-  callbacks: Array<Callback> = []
-  indexes: Array<number> = []
   openedAt = 0
   partitionFixed = false
   inFlight: Batch | undefined
@@ -137,14 +129,14 @@ export class Lane {
     this.partition = partition
   }
 
-  /** Whom to tell of the record that was just written. */
-  listen(callback: Callback, index: number): void {
-    if (index !== 0) this.indexes[this.callbacks.length] = index
-    this.callbacks.push(callback)
+  /** Records of the batch being written. */
+  get writing(): number {
+    // A builder without records is left by one that was too large; the next record may have it.
+    return this.builder?.count ?? 0
   }
 
   get empty(): boolean {
-    return this.callbacks.length === 0 && this.queue.length === 0 && this.inFlight === undefined
+    return this.writing === 0 && this.queue.length === 0 && this.inFlight === undefined
   }
 
   /** What comes now would wait for a large batch. */
@@ -156,15 +148,14 @@ export class Lane {
   /** When the oldest record in it was accepted, ms since the epoch; infinity while it is empty. */
   get oldestAt(): number {
     const never = Number.POSITIVE_INFINITY
-    const open = this.callbacks.length === 0 ? never : this.openedAt
+    const open = this.writing === 0 ? never : this.openedAt
     return Math.min(open, this.inFlight?.openedAt ?? never, this.queue[0]?.openedAt ?? never)
   }
 
   /** Closes the batch being written and queues it. */
   seal(writeTimeoutMs: number): void {
     const builder = this.builder
-    // A builder without records is left by one that was too large; the next record may have it.
-    if (builder === undefined || this.callbacks.length === 0) return
+    if (builder === undefined || builder.count === 0) return
     const { buffer, bytes, room } = builder.finish()
     // One small batch among large ones would have the next one grow from its size.
     this.lastSize = Math.max(bytes.length, this.lastSize >> 1)
@@ -173,8 +164,8 @@ export class Lane {
         bytes,
         room,
         buffer,
-        callbacks: this.callbacks,
-        indexes: this.indexes,
+        callbacks: builder.callbacks,
+        indexes: builder.indexes,
         idAt: builder.idAt,
         openedAt: this.openedAt,
         deadline: this.openedAt + writeTimeoutMs,
@@ -183,8 +174,6 @@ export class Lane {
       })
     )
     this.builder = undefined
-    this.callbacks = []
-    this.indexes = []
     this.partitionFixed = false
   }
 }
