@@ -278,7 +278,7 @@ const soak = async (endpoint: string): Promise<boolean> => {
     console.log(`\nfrom minute ${(settleSeconds / 60).toFixed(0)} on, per hour:`)
     for (const [name, { flat, median: level, samples: points, slope, within }] of Object.entries(trends)) {
       console.log(
-        `${name.padEnd(20)} ${slope.toFixed(2)} ± ${within.toFixed(2)} (median ${level.toFixed(2)}, ${points} samples): ${flat ? "flat" : "grows"}`
+        `${name.padEnd(20)} ${slope.toFixed(2)} ± ${within.toFixed(2)} (median ${level.toFixed(2)}, ${points} samples): ${points < 3 ? "not seen often enough" : flat ? "flat" : "grows"}`
       )
     }
     console.log(

@@ -14,7 +14,7 @@
  * base64 of the pack, so that it always starts with `U1BX`.
  */
 import { Buffer } from "node:buffer"
-import { constants, crc32, zstdCompress, zstdDecompress } from "node:zlib"
+import { crc32 } from "node:zlib"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -22,6 +22,7 @@ import { largeBatchBytes } from "./internal/bodyChecksum.ts"
 import { deflate, inflate } from "./internal/largeCompression.ts"
 import { eachSlice, lengthOf, type Pieces } from "./internal/slices.ts"
 import * as Varint from "./internal/varint.ts"
+import * as Zstd from "./internal/zstd.ts"
 
 /** One parked record batch. */
 export interface Envelope {
@@ -278,20 +279,20 @@ export const decode = (pack: Uint8Array): Either.Either<ReadonlyArray<Envelope>,
  * when its batches are compressed already, or when compressing fails: what is durable uncompressed beats an error.
  */
 export const compress = (pack: Uint8Array): Effect.Effect<Uint8Array> =>
-  Effect.async(resume => {
+  Effect.suspend(() => {
     const prefix = readPrefix(pack)
-    if (Either.isLeft(prefix) || (prefix.right.flags & (flagZstd | flagIncompressible)) !== 0) {
-      return resume(Effect.succeed(pack))
-    }
-    const params = { [constants.ZSTD_c_compressionLevel]: 1 }
-    // In one piece: what is larger than the content is of no use.
-    const chunkSize = Math.max(constants.Z_MIN_CHUNK, prefix.right.length)
-    zstdCompress(pack.subarray(prefixBytes), { params, chunkSize }, (error, frame) => {
-      if (error !== null || frame.length >= prefix.right.length) return resume(Effect.succeed(pack))
-      const packed = Buffer.allocUnsafe(prefixBytes + frame.length)
-      writePrefix(packed, flagZstd, prefix.right.length, prefix.right.crc)
-      packed.set(frame, prefixBytes)
-      resume(Effect.succeed(packed))
+    if (Either.isLeft(prefix) || (prefix.right.flags & (flagZstd | flagIncompressible)) !== 0)
+      return Effect.succeed(pack)
+    const { crc, length } = prefix.right
+    return Effect.match(Zstd.compress(pack.subarray(prefixBytes)), {
+      onFailure: () => pack,
+      onSuccess: frame => {
+        if (frame.length >= length) return pack
+        const packed = Buffer.allocUnsafe(prefixBytes + frame.length)
+        writePrefix(packed, flagZstd, length, crc)
+        packed.set(frame, prefixBytes)
+        return packed
+      }
     })
   })
 
@@ -340,19 +341,12 @@ export const expand = (pack: Uint8Array): Effect.Effect<ReadonlyArray<Envelope>,
   Effect.flatMap(readPrefix(pack), prefix => {
     if (prefix.length >= largeBatchBytes) return expandLarge(pack, prefix)
     if ((prefix.flags & flagZstd) === 0) return readContent(pack.subarray(prefixBytes), prefix)
-    return Effect.async<ReadonlyArray<Envelope>, PackError>(resume => {
-      const options = {
-        maxOutputLength: Math.max(1, prefix.length),
-        // In one piece: node's own of 16 KiB are a way to the thread pool each. One byte more than there is, since a piece that
-        // is full is taken for one with more behind it.
-        chunkSize: Math.max(constants.Z_MIN_CHUNK, prefix.length + 1)
-      }
-      zstdDecompress(pack.subarray(prefixBytes), options, (error, content) =>
-        resume(
-          error === null ? readContent(content, prefix) : Effect.fail(corrupt(`zstd: ${error.message || error.name}`))
-        )
-      )
-    })
+    return Effect.flatMap(
+      Effect.mapError(Zstd.expand(pack.subarray(prefixBytes), prefix.length), error =>
+        corrupt(`zstd: ${error.message}`)
+      ),
+      content => readContent(content, prefix)
+    )
   })
 
 /** Characters of a message body that carries a pack of so many bytes. */

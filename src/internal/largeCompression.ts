@@ -6,11 +6,9 @@ import { Buffer } from "node:buffer"
 import type { Transform } from "node:stream"
 import { constants, createGzip, createZstdCompress, createZstdDecompress } from "node:zlib"
 import * as Effect from "effect/Effect"
-import { compressWhole } from "../runtime/zstd.ts"
 import { joined, lengthOf, type Pieces } from "./slices.ts"
+import * as Zstd from "./zstd.ts"
 
-/** Of both codecs: their fastest. */
-const level = 1
 /** Handed to the codec between two turns, bytes. */
 const sliceBytes = 1024 * 1024
 /** The same of what is to be expanded: it may become a hundred times as long. */
@@ -62,16 +60,15 @@ const through = (
 export const deflate = (pieces: Pieces, codec: "zstd" | "gzip"): Effect.Effect<Pieces | undefined> =>
   Effect.suspend(() => {
     const length = lengthOf(pieces)
-    const whole = compressWhole
-    if (codec === "zstd" && whole !== undefined && length < trialBytes) {
-      return Effect.match(
-        Effect.tryPromise(() => whole(joined(pieces), level)),
-        { onFailure: () => undefined, onSuccess: frame => (frame.length < length ? [frame] : undefined) }
-      )
+    if (codec === "zstd" && Zstd.beside && length < trialBytes) {
+      return Effect.match(Zstd.compress(joined(pieces)), {
+        onFailure: () => undefined,
+        onSuccess: frame => (frame.length < length ? [frame] : undefined)
+      })
     }
-    const params = { [constants.ZSTD_c_compressionLevel]: level }
+    const params = { [constants.ZSTD_c_compressionLevel]: Zstd.level }
     const chunkSize = length < trialBytes ? chunkBytes.small : chunkBytes.large
-    const stream = codec === "zstd" ? createZstdCompress({ chunkSize, params }) : createGzip({ chunkSize, level })
+    const stream = codec === "zstd" ? createZstdCompress({ chunkSize, params }) : createGzip({ chunkSize, level: 1 })
     const chunks: Array<Uint8Array> = []
     let written = 0
     const take = (chunk: Uint8Array) => {
