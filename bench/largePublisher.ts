@@ -113,6 +113,9 @@ const phases = async (spillway: Spillway.Service): Promise<void> => {
   // Kafka is down now. That is noticed by a small one, so that what follows is the large one's own time.
   await spillway.publishPromise({ topic: "events", id: "notice", value: "notice" })
   await phase("to S3, Kafka down", () => publish("parked"))
+  // Its caller was told that it is durable, and has no use for it any more.
+  const { buffer } = value
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
   const replayed = () =>
     eventually("the replay", 180_000, () => {
       const { diverted, redelivered } = spillway.status().accounting
