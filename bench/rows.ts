@@ -65,10 +65,10 @@ export const contenders = ({
   ...(deno ? compressed("offer", "deno") : []),
   ...compressed("java", "java"),
   ...(go ? compressed("franz-go", "go") : []),
-  { name: "http", runtime: "bun", sizes: [1000], sqs: false },
+  { name: "http", runtime: "bun", sizes: small, sqs: false },
   { name: "http-ndjson", runtime: "bun", sizes: [200], sqs: false },
-  ...(go ? [{ name: "http-benthos", runtime: "go", sizes: [1000], sqs: false } as const] : []),
-  { name: "http-echo", runtime: "bun", sizes: [1000], sqs: false },
+  ...(go ? [{ name: "http-benthos", runtime: "go", sizes: small, sqs: false } as const] : []),
+  { name: "http-echo", runtime: "bun", sizes: small, sqs: false },
   { name: "parking-floor", runtime: "bun", sizes: [200], sqs: true },
   { name: "draining-floor", runtime: "bun", sizes: [200], sqs: true },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }
