@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Envelope from "../src/Envelope.ts"
 import type { Service as Queue, QueueEntry, QueueMessage } from "../src/FallbackQueue.ts"
 import type { KafkaError, ProduceBatch } from "../src/KafkaClient.ts"
-import { Bill, makeQueue, park } from "./pipeline.ts"
+import { AfterFirstQuarter, Bill, makeQueue, park } from "./pipeline.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
 /** Calls kept for the parking floor: each holds up to a MiB. */
@@ -101,11 +101,9 @@ const draining = (job: Job) =>
     const bill = new Bill()
     const stored = yield* makeQueue(job, queue.name, bill)
     const startedAt = performance.now()
-    const cpu = process.cpuUsage()
+    // To the last message: the open long polls, which bring nothing, are not part of it.
+    const rest = new AfterFirstQuarter(flow.acknowledged)
     let drained = 0
-    /** When the last message was gone: the open long polls, which bring nothing, are not part of it. */
-    let endedAt = startedAt
-    let spent = process.cpuUsage(cpu)
     let failure: KafkaError | undefined
     const resend = (message: QueueMessage) =>
       Effect.gen(function* () {
@@ -117,8 +115,7 @@ const draining = (job: Job) =>
         }
         yield* stored.delete(message.receiptHandle)
         drained += recordsIn([message])
-        endedAt = performance.now()
-        spent = process.cpuUsage(cpu)
+        rest.add(drained)
       })
     const receive = Effect.flatMap(
       stored.receive({ max: 10, waitSeconds: 1, visibilitySeconds: 30 }),
@@ -132,15 +129,10 @@ const draining = (job: Job) =>
         { concurrency: "unbounded", discard: true }
       )
     )
-    const seconds = (endedAt - startedAt) / 1000
     if (failure !== undefined || drained < flow.acknowledged) {
       throw new Error(`draining-floor stopped at ${drained} of ${flow.acknowledged}: ${failure?.message}`)
     }
-    return {
-      recordsPerSecond: drained / seconds,
-      cpuMicrosPerRecord: (spent.user + spent.system) / drained,
-      billedPerMillion: bill.perMillion(drained)
-    }
+    return { ...rest.measured, billedPerMillion: bill.perMillion(drained) }
   })
 
 const rows = { "parking-floor": parking, "draining-floor": draining } as const
