@@ -12,8 +12,8 @@ const nesting = new Uint8Array(maxDepth)
 
 /** Why the last `scan` failed. */
 let problem = ""
-/** Whether there was whitespace between the tokens of the last value. */
-let spaced = false
+/** Whether whitespace is none of what may stand between tokens. */
+let compact = false
 
 /** What was wrong in the last scan that returned a position. */
 export const lastProblem = (): string => problem
@@ -25,11 +25,11 @@ const isContinuation = (byte: number | undefined): boolean => byte !== undefined
 
 const skipSpace = (bytes: Uint8Array, from: number, end: number): number => {
   let at = from
+  if (compact) return at
   while (at < end) {
     const byte = bytes[at]
     if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break
     at++
-    spaced = true
   }
   return at
 }
@@ -206,9 +206,13 @@ export const scan = (bytes: Uint8Array): number => {
   return at === end ? ok : ~stop(at, "text behind the value")
 }
 
-/** The position behind the JSON value at `from`; -1 when there is none, or one with whitespace between its tokens. */
+/**
+ * The position behind the JSON value at `from`; -1 when there is none, or one with whitespace between its tokens. What is
+ * behind that whitespace is not looked at.
+ */
 export const compactEnd = (bytes: Uint8Array, from: number): number => {
-  spaced = false
+  compact = true
   const behind = value(bytes, from, bytes.length)
-  return behind < 0 || spaced ? -1 : behind
+  compact = false
+  return behind < 0 ? -1 : behind
 }

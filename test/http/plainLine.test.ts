@@ -85,6 +85,18 @@ describe("plainLine", () => {
     strictEqual(PlainLine.read("events", line, 0), undefined)
   })
 
+  test("a line is looked at up to its end only: values left open at many line ends cost no more than their length", () => {
+    let reads = 0
+    const body = new Proxy(Buffer.from('{"value":[\n'.repeat(400)), {
+      get: (bytes, name) => {
+        reads++
+        return Reflect.get(bytes, name, bytes)
+      }
+    })
+    for (let line = 0; line < 400; line++) strictEqual(PlainLine.read("events", body, line * 11), undefined)
+    strictEqual(reads < 10 * 400 * 11, true, `${reads} reads`)
+  })
+
   test("what is read is what JSON.parse and all that follows make of the line, whatever it is", () => {
     const member = fc.oneof(
       fc.json().map(value => `"value":${value}`),
