@@ -146,9 +146,8 @@ export const parse = (topic: string, text: string, where: string): Entry => {
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 const newline = 10
-const blank = /^[ \t\r]*$/
 
-/** Undefined: it is not UTF-8. A byte order mark in front is left out. */
+/** Undefined: it is not UTF-8. */
 const decoded = (bytes: Uint8Array): string | undefined => {
   try {
     return decoder.decode(bytes)
@@ -157,21 +156,33 @@ const decoded = (bytes: Uint8Array): string | undefined => {
   }
 }
 
+/** Behind a byte order mark, where there is one. */
+const behindMark = (bytes: Uint8Array, from: number): number =>
+  bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf ? from + 3 : from
+
+const behindBlanks = (bytes: Uint8Array, from: number): number => {
+  let at = from
+  while (bytes[at] === 32 || bytes[at] === 9 || bytes[at] === 13) at++
+  return at
+}
+
 /** The records of NDJSON, in order; blank lines are none. Undefined: more than `most`. */
 export const lines = (topic: string, body: Uint8Array, most: number): ReadonlyArray<Entry> | undefined => {
   const entries: Array<Entry> = []
   for (let line = 1, at = 0; at < body.length; line++) {
-    const record = PlainLine.read(topic, body, at)
-    if (record !== undefined) {
+    const start = behindMark(body, at)
+    const first = behindBlanks(body, start)
+    const record = PlainLine.read(topic, body, start)
+    if (first >= body.length || body[first] === newline) at = first + 1
+    else if (record !== undefined) {
       entries.push({ parsed: record, id: record.id })
       at = PlainLine.next()
     } else {
-      const found = body.indexOf(newline, at)
+      const found = body.indexOf(newline, first)
       const end = found < 0 ? body.length : found
-      const text = decoded(body.subarray(at, end))
+      const text = decoded(body.subarray(start, end))
       const where = `line ${line}`
-      if (text === undefined) entries.push(wrong(where, "record", "not UTF-8"))
-      else if (!blank.test(text)) entries.push(parse(topic, text, where))
+      entries.push(text === undefined ? wrong(where, "record", "not UTF-8") : parse(topic, text, where))
       at = end + 1
     }
     if (entries.length > most) return undefined

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { Buffer } from "node:buffer"
 import { it } from "node:test"
 import { lines, parse } from "../../src/http/RecordJson.ts"
 
@@ -41,18 +42,41 @@ it("a value may be nested more deeply than the runtime can write it", () => {
   }
 })
 
+const utf8 = (text: string) => new TextEncoder().encode(text)
+const body = (...parts: ReadonlyArray<Uint8Array | string>) =>
+  Buffer.concat(parts.map(part => (typeof part === "string" ? utf8(part) : part)))
+const outcomes = (bytes: Uint8Array) =>
+  lines("events", bytes, 10)?.map(({ parsed }) =>
+    "_tag" in parsed ? parsed.message : parsed.value === null ? null : Buffer.from(parsed.value).toString()
+  )
+
 it("a line that is not UTF-8, or begins with a byte order mark, takes nothing from its neighbours", () => {
-  const utf8 = (text: string) => new TextEncoder().encode(text)
-  const body = (...parts: ReadonlyArray<Uint8Array>) => Uint8Array.from(parts.flatMap(part => [...part]))
-  const outcomes = (bytes: Uint8Array) =>
-    lines("events", bytes, 10)?.map(({ parsed }) => ("_tag" in parsed ? parsed.message : parsed.value))
-  const good = utf8('\ufeff{"value":"ä"}\n\n\ufeff{"value":"b"}\r\n')
-  assert.deepEqual(outcomes(good), ["ä", "b"])
-  assert.deepEqual(outcomes(body(good, Uint8Array.of(0xff, 10), utf8('\ufeff{"value":"c"}'))), [
+  const good = '\ufeff{"value":"ä"}\n\n\ufeff{"value":"b"}\r\n'
+  assert.deepEqual(outcomes(body(good)), ["ä", "b"])
+  assert.deepEqual(outcomes(body(good, Uint8Array.of(0xff, 10), '\ufeff{"value":"c"}')), [
     "ä",
     "b",
     "line 4: record: not UTF-8",
     "c"
   ])
   assert.equal(lines("events", utf8('{"value":1}\n'.repeat(11)), 10), undefined)
+})
+
+it("blank lines are no records, wherever they are, and are not decoded to find that out", () => {
+  const { decode } = TextDecoder.prototype
+  let decoded = 0
+  TextDecoder.prototype.decode = function (...given) {
+    decoded++
+    return decode.apply(this, given)
+  }
+  try {
+    const blanks = "\ufeff\n\n \t\r\n\r\n\ufeff \r\n"
+    const found = outcomes(
+      body(blanks, '{"value":1}\n', blanks, '{"value": 2}\n', blanks, Uint8Array.of(0xff, 10), "\r")
+    )
+    assert.deepEqual(found, ["1", "2", "line 18: record: not UTF-8"])
+    assert.equal(decoded <= 2, true, `${decoded} lines decoded`)
+  } finally {
+    TextDecoder.prototype.decode = decode
+  }
 })
