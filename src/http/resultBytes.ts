@@ -1,12 +1,19 @@
 /**
- * The results of many records as JSON, written as bytes: of most, only the id and the offset are not what the one before had.
+ * The results of many records as JSON, written as bytes: of each, only the id and the numbers are its own.
  */
 import { Buffer } from "node:buffer"
-import type { Receipt, Settlement } from "../Receipt.ts"
+import type { Receipt } from "../Receipt.ts"
 
 const opening = Buffer.from('{"results":[')
 const beforeId = Buffer.from('{"id":"')
-/** A result with an id and an offset as long as most, bytes. */
+const behindId = {
+  delivered: Buffer.from('","outcome":"delivered"'),
+  diverted: Buffer.from('","outcome":"diverted"'),
+  spooled: Buffer.from('","outcome":"spooled"')
+}
+const beforePartition = Buffer.from(',"partition":')
+const beforeOffset = Buffer.from(',"offset":"')
+/** More than a result takes beside an id, and with an id as long as most, bytes. */
 const usual = 128
 /** Behind the last result. */
 const ending = 2
@@ -24,9 +31,6 @@ const isPlain = (code: number): boolean => code >= 32 && code < 127 && code !== 
 export class ResultBytes {
   #bytes: Buffer<ArrayBuffer>
   #at: number
-  #last: Settlement | undefined
-  /** What follows the id of a record settled with the last one, up to the offset. */
-  #tail: Buffer = opening
 
   /** @param count how many results there will be, about */
   constructor(count: number) {
@@ -45,23 +49,23 @@ export class ResultBytes {
   }
 
   receipt(receipt: Receipt): void {
-    const { index, settlement } = receipt
-    if (settlement !== this.#last) this.#settledWith(settlement)
-    const { id } = receipt
-    const tail = this.#tail
-    this.#room(beforeId.length + 6 * id.length + tail.length + 32)
-    const bytes = this.#bytes
-    bytes.set(beforeId, this.#at)
-    this.#at += beforeId.length
+    const { id, index, settlement } = receipt
+    const { baseOffset, outcome, partition } = settlement
+    this.#room(6 * id.length + usual)
+    this.#put(beforeId)
     this.#id(id)
-    bytes.set(tail, this.#at)
-    this.#at += tail.length
-    if (settlement.baseOffset >= 0n) {
-      this.#offset(settlement.baseOffset, index)
-      bytes[this.#at++] = quote
+    this.#put(behindId[outcome])
+    if (partition >= 0) {
+      this.#put(beforePartition)
+      this.#number(partition)
     }
-    bytes[this.#at++] = closeBrace
-    bytes[this.#at++] = comma
+    if (baseOffset >= 0n) {
+      this.#put(beforeOffset)
+      this.#offset(baseOffset, index)
+      this.#bytes[this.#at++] = quote
+    }
+    this.#bytes[this.#at++] = closeBrace
+    this.#bytes[this.#at++] = comma
   }
 
   /** All of it. */
@@ -74,11 +78,9 @@ export class ResultBytes {
     return this.#bytes.subarray(0, this.#at)
   }
 
-  #settledWith(settlement: Settlement): void {
-    const { baseOffset, outcome, partition } = settlement
-    const where = partition < 0 ? "" : `,"partition":${partition}`
-    this.#tail = Buffer.from(`","outcome":"${outcome}"${where}${baseOffset < 0n ? "" : ',"offset":"'}`)
-    this.#last = settlement
+  #put(part: Uint8Array): void {
+    this.#bytes.set(part, this.#at)
+    this.#at += part.length
   }
 
   #id(id: string): void {
@@ -98,17 +100,18 @@ export class ResultBytes {
   }
 
   #offset(base: bigint, index: number): void {
+    const offset = Number(base) + index
+    if (Number.isSafeInteger(offset)) this.#number(offset)
+    else this.#at += this.#bytes.write(String(base + BigInt(index)), this.#at)
+  }
+
+  /** @param number whole, and not negative */
+  #number(number: number): void {
     const bytes = this.#bytes
-    const first = Number(base)
-    if (!Number.isSafeInteger(first + index)) {
-      this.#at += bytes.write(String(base + BigInt(index)), this.#at)
-      return
-    }
-    let left = first + index
     let digits = 1
-    for (let power = 10; power <= left; power *= 10) digits++
+    for (let power = 10; power <= number; power *= 10) digits++
     this.#at += digits
-    for (let at = this.#at - 1; digits > 0; at--, digits--) {
+    for (let at = this.#at - 1, left = number; digits > 0; at--, digits--) {
       const rest = Math.floor(left / 10)
       bytes[at] = zero + (left - rest * 10)
       left = rest
