@@ -420,6 +420,30 @@ describe("an answer", () => {
     }
   })
 
+  it("of bytes is as one of the same text, in whatever pieces the socket takes it", () => {
+    const body = "ä€😀".repeat(50)
+    // Between others, as a part of what was room for more.
+    const bytes = new Uint8Array(Buffer.from(`${body}${body}${body}`)).subarray(450, 900)
+    const sent = [
+      post("x"),
+      get("/x").replace("GET", "HEAD"),
+      "POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
+      post("x", "Connection: close\r\n")
+    ].join("")
+    const [asText, asBytes] = [text(200, body), { ...text(200, ""), body: bytes }].map(answer => {
+      const { send, wire, connection } = new Serving({ take: ({ respond }) => respond(answer) }).connect()
+      wire.room = 7
+      send(sent)
+      while (!wire.over) {
+        wire.room = 13
+        connection?.drained()
+      }
+      return wire.written.replaceAll(/date: .*/g, "")
+    })
+    assert.equal(asBytes, asText)
+    assert.equal(asText?.split(Buffer.from(body).toString("latin1")).length, 4)
+  })
+
   it("is the last one only when it has been written", () => {
     const { connection, send, wire } = new Serving().connect()
     wire.room = 10
