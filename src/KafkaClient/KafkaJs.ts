@@ -209,7 +209,7 @@ class Driver {
     identity: ProducerIdentity | undefined,
     done: Done
   ): void {
-    const link = this.#pool.link(address, large)
+    let link = this.#pool.link(address, large)
     let written = false
     let open = true
     let release = () => {}
@@ -282,8 +282,15 @@ class Driver {
         failBy(cause)
       }
     }
+    const unconnected = (cause: unknown) => {
+      // A broker may take one connection and refuse a second (`max.connections.per.ip`).
+      const first = large ? this.#pool.link(address) : undefined
+      if (first?.open !== true) return failBy(cause)
+      link = first
+      call()
+    }
     if (link.open) call()
-    else link.connect().then(call, failBy)
+    else link.connect().then(call, unconnected)
   }
 
   /** Each batch by its own partition's answer; a partition the answer leaves out is unknown, never a success. */

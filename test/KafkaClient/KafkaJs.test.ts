@@ -253,4 +253,24 @@ describe("KafkaJs and a broker that answers oddly", () => {
       await broker.stop()
     }
   })
+
+  it("sends a large batch over the first connection where the broker takes no second", async () => {
+    const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => [[0, 0]], connections: 1 })
+    try {
+      await Effect.gen(function* () {
+        const client = yield* KafkaJs.make({
+          brokers: [broker.address],
+          clientId: "test",
+          connectionTimeoutMs: 1000,
+          requestTimeoutMs: 1000,
+          idempotent: true
+        })
+        const large = { ...batch(0), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        assert.deepEqual((yield* client.produce([large], 5000)).map(summary), ["delivered at 40"])
+        assert.equal(client.occupied?.("t", 0), false)
+      }).pipe(Effect.scoped, Effect.runPromise)
+    } finally {
+      await broker.stop()
+    }
+  })
 })

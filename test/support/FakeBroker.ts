@@ -23,6 +23,8 @@ export interface FakeBrokerOptions {
   ) => ReadonlyArray<readonly [partition: number, errorCode: number, offset?: bigint]> | undefined
   /** A request above so many bytes is not read to its end before `until`; `begun` is called when it comes. */
   readonly stall?: { readonly above: number; readonly begun: () => void; readonly until: Promise<void> }
+  /** Connections at a time; a further one is closed as soon as it is made (`max.connections.per.ip`). */
+  readonly connections?: number
   /** How long a client is to wait behind connecting, ms; 0 by default. */
   readonly throttleMs?: number
 }
@@ -55,8 +57,9 @@ const offered = [
   [22, 1]
 ] as const
 
-export const start = ({ answer, partitions, stall, throttleMs = 0, topic }: FakeBrokerOptions): Promise<FakeBroker> =>
+export const start = (options: FakeBrokerOptions): Promise<FakeBroker> =>
   new Promise((resolve, reject) => {
+    const { answer, connections = Number.POSITIVE_INFINITY, partitions, stall, throttleMs = 0, topic } = options
     const sockets = new Set<Socket>()
     let attempts = 0
     let port = 0
@@ -102,8 +105,10 @@ export const start = ({ answer, partitions, stall, throttleMs = 0, topic }: Fake
     }
 
     const server = createServer(socket => {
-      sockets.add(socket)
       socket.on("error", () => undefined)
+      if (sockets.size >= connections) return socket.destroy()
+      sockets.add(socket)
+      socket.on("close", () => sockets.delete(socket))
       let received: Buffer = Buffer.alloc(0)
       let stalled = false
       socket.on("data", (chunk: Buffer) => {
