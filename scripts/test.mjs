@@ -21,6 +21,8 @@ import { bin, fetchJars, root, setup } from "./setup.mjs"
 
 const fileDeadlineMs = 15 * 60_000
 const testDeadlineMs = 120_000
+/** How long what a process has written is waited for when it has ended. */
+const lastOutputMs = 1000
 
 const totals = { passed: 0, skipped: 0, failures: [] }
 const active = new Set()
@@ -48,12 +50,12 @@ const run = (title, file, args, beside = false) =>
     const child = spawn(file, args, { cwd: root, stdio: ["ignore", output, output], detached: true })
     active.add(child)
     const chunks = [`${heading(title)}\n`]
-    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", text => chunks.push(text))
+    const streams = [child.stdout, child.stderr]
+    for (const stream of streams) stream?.setEncoding("utf8").on("data", text => chunks.push(text))
     let expired = false
     const timer = setTimeout(() => {
       expired = true
       kill(child, "SIGKILL")
-      for (const stream of [child.stdout, child.stderr]) stream?.destroy()
     }, fileDeadlineMs)
     let result
     child.once("error", error => {
@@ -62,6 +64,10 @@ const run = (title, file, args, beside = false) =>
     child.once("exit", (code, signal) => {
       result = code ?? `ended by ${signal}`
       kill(child, "SIGKILL")
+      // A process that has left the group may hold the other end for as long as it lives.
+      setTimeout(() => {
+        for (const stream of streams) stream?.destroy()
+      }, lastOutputMs).unref()
     })
     child.once("close", () => {
       clearTimeout(timer)
