@@ -106,7 +106,10 @@ export const start = (options: FakeBrokerOptions): Promise<FakeBroker> =>
 
     const server = createServer(socket => {
       socket.on("error", () => undefined)
-      if (sockets.size >= connections) return socket.destroy()
+      if (sockets.size >= connections) {
+        socket.destroy()
+        return
+      }
       sockets.add(socket)
       socket.on("close", () => sockets.delete(socket))
       let received: Buffer = Buffer.alloc(0)
