@@ -172,9 +172,9 @@ export class Accumulator {
           count: 0,
           usable: partition => {
             const lane = lanes.get(partition)
-            if (lane === undefined || lane.leader < 0 || lane.behindLarge) return false
-            return !occupied(options.topic, partition) && !breaker.avoids(options.topic, partition)
+            return lane !== undefined && lane.leader >= 0 && !breaker.avoids(options.topic, partition)
           },
+          busy: partition => lanes.get(partition)?.behindLarge === true || occupied(options.topic, partition),
           bytes: partition => lanes.get(partition)?.sentBytes ?? 0
         }
       })

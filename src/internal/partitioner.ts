@@ -67,6 +67,8 @@ export interface PartitionView {
   readonly count: number
   /** False when a keyless record had better go elsewhere: no leader, or its breaker is open. */
   readonly usable: (partition: number) => boolean
+  /** True when it had better go elsewhere among the usable ones: it would wait there. None is by default. */
+  readonly busy?: (partition: number) => boolean
   /** Bytes sent or waiting there, for `least_bytes`. */
   readonly bytes: (partition: number) => number
 }
@@ -120,30 +122,39 @@ export class Partitioner {
     return this.#sticky
   }
 
-  /** A random usable partition; any one when none is usable. */
   #random(view: PartitionView): number {
-    const start = Math.floor(Math.random() * view.count)
-    for (let i = 0; i < view.count; i++) {
-      const partition = (start + i) % view.count
-      if (view.usable(partition)) return partition
-    }
-    return start
+    return firstFrom(Math.floor(Math.random() * view.count), view)
   }
 
   #roundRobin(view: PartitionView): number {
-    for (let i = 0; i < view.count; i++) {
-      const partition = this.#next++ % view.count
-      if (view.usable(partition)) return partition
-    }
-    return this.#next++ % view.count
+    const partition = firstFrom(this.#next % view.count, view)
+    this.#next = partition + 1
+    return partition
   }
 
   #leastBytes(view: PartitionView): number {
     let best = -1
+    let bestBusy = true
     for (let partition = 0; partition < view.count; partition++) {
       if (!view.usable(partition)) continue
-      if (best < 0 || view.bytes(partition) < view.bytes(best)) best = partition
+      const busy = view.busy?.(partition) === true
+      const better = best < 0 || (busy === bestBusy ? view.bytes(partition) < view.bytes(best) : bestBusy)
+      if (!better) continue
+      best = partition
+      bestBusy = busy
     }
     return best < 0 ? this.#random(view) : best
   }
+}
+
+/** The first usable partition from `start` on, a busy one only when all are; `start` when none is usable. */
+const firstFrom = (start: number, view: PartitionView): number => {
+  let busy = -1
+  for (let i = 0; i < view.count; i++) {
+    const partition = (start + i) % view.count
+    if (!view.usable(partition)) continue
+    if (view.busy?.(partition) !== true) return partition
+    if (busy < 0) busy = partition
+  }
+  return busy < 0 ? start : busy
 }

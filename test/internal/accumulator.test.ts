@@ -168,6 +168,16 @@ describe("the accumulator", () => {
     }
   })
 
+  it("waits behind a large batch sooner than it goes where there is no leader", () => {
+    for (let round = 0; round < 20; round++) {
+      const { accumulator, offer } = make(2, (_, partition) => partition === 0)
+      const partitions = [1, -1].map((leader, partition) => ({ partition, leader, replicas: [1], inSyncReplicas: [1] }))
+      accumulator.learn({ _tag: "Topic", topic: "events", partitions })
+      offer(undefined)
+      assert.deepEqual(accumulator.take().requests.map(partitionsOf), [[0]])
+    }
+  })
+
   it("has no buffer for a partition that is idle again", t => {
     let inUse = 0
     const { give, take } = BufferPool.prototype

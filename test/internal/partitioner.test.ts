@@ -92,10 +92,16 @@ test("without a key the default sticks until the batch is closed, then moves on 
   assert.ok(partitioner.choose(null, view(2)) < 2)
 })
 
-test("without a key a partition that is not usable is avoided; when none is, any one will do", () => {
+test("without a key a partition that is not usable is avoided, and a busy one unless all are; when none is usable, any will do", () => {
   for (const balancer of ["default", "murmur2", "hash", "crc32", "round_robin", "least_bytes"] as const) {
     for (let i = 0; i < 50; i++) {
       assert.equal(new Partitioner(balancer).choose(null, view(4, { usable: one => one === 2 })), 2, balancer)
+    }
+    const usable = (one: number) => one !== 0
+    for (let i = 0; i < 50; i++) {
+      const busy = (one: number) => one !== 3
+      assert.equal(new Partitioner(balancer).choose(null, view(4, { usable, busy })), 3, balancer)
+      assert.notEqual(new Partitioner(balancer).choose(null, view(4, { usable, busy: () => true })), 0, balancer)
     }
     const chosen = new Partitioner(balancer).choose(null, view(4, { usable: () => false }))
     assert.ok(Number.isInteger(chosen) && chosen >= 0 && chosen < 4, balancer)
