@@ -105,6 +105,7 @@ export class BrokerLink {
   readonly #connection: Connection
   readonly #outbox = new Outbox(() => this.#connection.socket)
   #connecting: Promise<void> | undefined
+  #calls = 0
   #dropped = false
 
   constructor(options: LinkOptions) {
@@ -145,6 +146,11 @@ export class BrokerLink {
   /** Nothing to wait for before a call. */
   get open(): boolean {
     return this.ready && (this.#connection.sasl === null || this.#connection.isAuthenticated())
+  }
+
+  /** Nobody waits for anything of it. */
+  get idle(): boolean {
+    return this.#calls === 0 && this.#connecting === undefined
   }
 
   /** Connects and authenticates, once for all who wait. Rejects with kafkajs's error. */
@@ -197,14 +203,19 @@ export class BrokerLink {
     if (!this.ready) return queueMicrotask(() => failed(new Error("Connection closed")))
     const { apiKey, apiName, apiVersion } = request
     const correlationId = connection.nextCorrelationId()
+    const ended = (tell: () => void) => {
+      this.#calls--
+      queueMicrotask(tell)
+    }
+    this.#calls++
     connection.requestQueue.push({
       entry: {
         apiKey,
         apiName,
         apiVersion,
         correlationId,
-        resolve: answer => queueMicrotask(() => answered(answer.payload)),
-        reject: cause => queueMicrotask(() => failed(cause))
+        resolve: answer => ended(() => answered(answer.payload)),
+        reject: cause => ended(() => failed(cause))
       },
       expectResponse: true,
       requestTimeout: request.timeoutMs,

@@ -87,6 +87,9 @@ export class BrokerPool {
     })
     if (this.#closed) link.drop(undefined)
     else links.set(address, link)
+    // A broker that takes one connection only would have none left for this one.
+    const second = this.#largeLinks.get(address)
+    if (!large && second?.idle === true) second.drop(undefined)
     return link
   }
 

@@ -273,4 +273,36 @@ describe("KafkaJs and a broker that answers oddly", () => {
       await broker.stop()
     }
   })
+
+  it("gives up the second connection, when it does nothing, for a first one that was lost", async () => {
+    const answer = (attempt: number) => (attempt === 0 ? undefined : ([[0, 0]] as const))
+    const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer, connections: 1 })
+    try {
+      await Effect.gen(function* () {
+        const client = yield* KafkaJs.make({
+          brokers: [broker.address],
+          clientId: "test",
+          connectionTimeoutMs: 1000,
+          requestTimeoutMs: 1000,
+          idempotent: true
+        })
+        const large = { ...batch(0), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        const sent = async (what: ReturnType<typeof batch>, timeoutMs: number) =>
+          (await Effect.runPromise(client.produce([what], timeoutMs))).map(summary)[0]
+        // The broker may not have seen yet that the last connection is closed.
+        const delivered = (what: ReturnType<typeof batch>) =>
+          Effect.promise(() =>
+            eventually("a delivery", 5000, async () =>
+              (await sent(what, 3000)) === "delivered at 40" ? true : undefined
+            )
+          )
+        assert.notEqual(yield* Effect.promise(() => sent(batch(0), 200)), "delivered at 40")
+        yield* delivered(large)
+        yield* delivered(batch(0))
+        yield* delivered(large)
+      }).pipe(Effect.scoped, Effect.runPromise)
+    } finally {
+      await broker.stop()
+    }
+  })
 })
