@@ -214,7 +214,11 @@ const soak = async (endpoint: string): Promise<boolean> => {
     rssMiB: afterSettling(samples, ({ rssMiB }) => rssMiB),
     heapMiB: afterSettling(samples, ({ heapMiB }) => heapMiB),
     descriptors: afterSettling(calm, ({ descriptors }) => descriptors),
-    cpuMicrosPerRecord: afterSettling(calm, ({ cpuMicros, records }) => cpuMicros / Math.max(1, records))
+    // A sample may end while the load is being told to stop.
+    cpuMicrosPerRecord: afterSettling(
+      calm.filter(({ records }) => records > 0),
+      ({ cpuMicros, records }) => cpuMicros / records
+    )
   }
   const cycles = [...new Set(samples.map(({ cycle }) => cycle))].map(cycle => {
     const own = samples.filter(sample => sample.cycle === cycle)
