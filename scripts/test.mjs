@@ -129,7 +129,7 @@ const testFile = async (runtime, file, report, beside) => {
 
 const onTestClock = file => {
   try {
-    return readFileSync(join(root, file), "utf8").includes("/support/doubles.ts")
+    return /\b(TestContext|onTestClock)\b/.test(readFileSync(join(root, file), "utf8"))
   } catch {
     return false
   }

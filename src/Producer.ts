@@ -203,9 +203,9 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       const { bodyChecksum: known, buffer, bytes, permit } = batch
       // Never on its way to Kafka, and nearly as large as the memory it is in: nothing is gained by a copy.
       const inPlace = permit === undefined && buffer !== undefined && bytes.length * 2 >= buffer.length
-      if (bytes.length < largeBatchBytes)
-        return handOver(batch, writer, inPlace ? RecordBatch.disown(bytes, known) : RecordBatch.parkable(bytes, known))
-      if (known !== undefined) return handOver(batch, writer, RecordBatch.disown(bytes, known))
+      const large = bytes.length >= largeBatchBytes
+      if (!large && !inPlace) return handOver(batch, writer, RecordBatch.parkable(bytes, known))
+      if (!large || known !== undefined) return handOver(batch, writer, RecordBatch.disown(bytes, known))
       // Until it is handed over nobody else has it.
       const summed = Effect.map(bodyChecksum(bytes), sum => handOver(batch, writer, RecordBatch.disown(bytes, sum)))
       start(Effect.uninterruptible(summed))
@@ -411,13 +411,12 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
       const slow = batches.filter(
         ({ bytes, topic }) => bytes.length >= largeBatchBytes || (compressions.get(topic) ?? "none") !== "none"
       )
-      const [first, second] = slow
-      if (first === undefined) return attempt(batches, release, retryPauseMs.first)
-      // Without a fiber of its own for a single one.
-      const prepared =
-        second === undefined
-          ? prepare(first)
-          : Effect.forEach(slow, prepare, { concurrency: "unbounded", discard: true })
+      if (slow.length === 0) return attempt(batches, release, retryPauseMs.first)
+      // A single one needs no fiber of its own.
+      const prepared = Effect.forEach(slow, prepare, {
+        concurrency: slow.length === 1 ? 1 : "unbounded",
+        discard: true
+      })
       // It takes time; what ran out of it meanwhile is diverted already.
       const unsettled = () => batches.filter(batch => !batch.settled)
       start(

@@ -16,7 +16,7 @@ import { type Claim, ClaimCheck, type ClaimCheckError, type Service } from "../C
 import { type AwsAccess, awsClient } from "../internal/awsClient.ts"
 import * as PartDigest from "../internal/partDigest.ts"
 import { corruptObject, errorOf } from "../internal/s3Errors.ts"
-import { joined, lengthOf } from "../internal/slices.ts"
+import { joined, lengthOf, slicesOf } from "../internal/slices.ts"
 import { factsOf } from "../internal/sqsErrors.ts"
 
 /** How to reach S3. One request moves at most one part (8 MiB). */
@@ -83,15 +83,10 @@ const makeClient = ({ client }: Options): S3.S3Client => {
  * A part as a body that is handed over slice by slice, as fast as it leaves: Bun copies what it is given at once, and its
  * garbage collector lets the copies lie.
  */
-const bodyOf = (part: Uint8Array) => {
-  const slices = function* () {
-    for (let at = 0; at < part.length; at += sliceBytes) yield part.subarray(at, at + sliceBytes)
-  }
-  return {
-    Body: Readable.from(slices(), { objectMode: false, highWaterMark: sliceBytes }),
-    ContentLength: part.length
-  }
-}
+const bodyOf = (part: Uint8Array) => ({
+  Body: Readable.from(slicesOf([part], sliceBytes), { objectMode: false, highWaterMark: sliceBytes }),
+  ContentLength: part.length
+})
 
 /** Gives back memory at once that is nobody else's. */
 const free = ({ buffer, byteLength }: Uint8Array): void => {

@@ -40,8 +40,9 @@ const begins = (bytes: Uint8Array, from: number, text: Uint8Array): boolean => {
 const view = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
   new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from)
 
-/** Where the text whose opening quote is at `from` has its closing one; -1 when it is not plain. */
+/** Where the text whose opening quote is at `from` has its closing one; -1 when there is none, or it is not plain. */
 const textEnd = (bytes: Uint8Array, from: number): number => {
+  if (bytes[from] !== quote) return -1
   for (let at = from + 1; at < bytes.length; at++) {
     const byte = bytes[at] ?? 0
     if (byte === quote) return at
@@ -92,13 +93,13 @@ export const read = (topic: string, bytes: Uint8Array, from: number): ProducerRe
       }
     } else if (begins(bytes, at, names.key) && key === undefined) {
       const start = at + names.key.length
-      const end = bytes[start] === quote ? textEnd(bytes, start) : -1
+      const end = textEnd(bytes, start)
       if (end < 0) return undefined
       key = view(bytes, start + 1, end)
       at = end + 1
     } else if (begins(bytes, at, names.id) && id === undefined) {
       const start = at + names.id.length
-      const end = bytes[start] === quote ? textEnd(bytes, start) : -1
+      const end = textEnd(bytes, start)
       if (end < 0) return undefined
       id = Buffer.from(bytes.buffer, bytes.byteOffset + start + 1, end - start - 1).toString("latin1")
       at = end + 1

@@ -76,23 +76,24 @@ interface Waiting {
   readonly until: number
 }
 
+const sizes = ["small", "large"] as const
+type Size = (typeof sizes)[number]
+
 /** One Produce request to one broker, or batches whose leader is to be found out. */
 export interface Request {
   readonly leader: number
-  /** It is a large batch, which goes alone: whatever is small does not wait for its answer. */
-  readonly large: boolean
+  /** A large one is one batch: whatever is small does not wait for its answer. */
+  readonly size: Size
   readonly batches: ReadonlyArray<Batch>
 }
 
-/** What one `take` gives one broker, or of large batches. */
+/** What one `take` gives one broker, of each size. */
 interface Dispatch {
-  readonly leader: number
-  readonly large: boolean
   /** Requests in flight to it before. */
   readonly busy: number
   readonly requests: Array<Array<Batch>>
   /** Of the newest of them, bytes. */
-  size: number
+  bytes: number
   /** A batch had to stay: what is behind it stays, too. */
   full: boolean
 }
@@ -159,23 +160,24 @@ export class Accumulator {
     this.#onEnough = onEnough
     for (const options of topics) {
       const lanes = new Map<number, Lane>()
+      const byPartition: Array<Lane> = []
       this.#topics.set(options.topic, {
         options,
         idHeader: new IdHeader(options.idHeader),
         partitioner: new Partitioner(options.balancer),
         lanes,
-        byPartition: [],
+        byPartition,
         partitionCount: 0,
         refusal: undefined,
         refusedSince: 0,
         view: {
           count: 0,
           usable: partition => {
-            const lane = lanes.get(partition)
+            const lane = byPartition[partition]
             return lane !== undefined && lane.leader >= 0 && !breaker.avoids(options.topic, partition)
           },
-          busy: partition => lanes.get(partition)?.behindLarge === true || occupied(options.topic, partition),
-          bytes: partition => lanes.get(partition)?.sentBytes ?? 0
+          busy: partition => byPartition[partition]?.behindLarge === true || occupied(options.topic, partition),
+          bytes: partition => byPartition[partition]?.sentBytes ?? 0
         }
       })
     }
@@ -355,17 +357,16 @@ export class Accumulator {
       }
       const { leader } = lane
       const bytes = lane.queue[0]?.bytes.length ?? lane.builder?.size ?? 0
-      const large = bytes >= largeBatchBytes
-      const size = large ? "large" : "small"
+      const size = bytes >= largeBatchBytes ? "large" : "small"
       let broker = brokers[size].get(leader)
       if (broker === undefined) {
         const busy = this.#inFlight[size].get(leader) ?? 0
-        broker = { leader, large, busy, requests: [], size: 0, full: false }
+        broker = { busy, requests: [], bytes: 0, full: false }
         brokers[size].set(leader, broker)
       }
       if (calm && !this.#ready(lane, topic, broker.busy, now)) continue
       const { requests } = broker
-      const joins = requests.length > 0 && !broker.full && broker.size + bytes <= requestBytes
+      const joins = requests.length > 0 && !broker.full && broker.bytes + bytes <= requestBytes
       if (!joins && broker.busy + requests.length >= topic.options.maxInFlight) {
         // What came later is smaller, and would make many little batches of the room that is left.
         broker.full = true
@@ -393,7 +394,7 @@ export class Accumulator {
       lane.inFlight = batch
       lane.sentBytes += batch.bytes.length
       taken.push(lane)
-      broker.size = joins ? broker.size + bytes : bytes
+      broker.bytes = joins ? broker.bytes + bytes : bytes
       if (joins) requests[requests.length - 1]?.push(batch)
       else requests.push([batch])
     }
@@ -403,9 +404,11 @@ export class Accumulator {
       this.#active.add(lane)
     }
     const made: Array<Request> = []
-    for (const { busy, large, leader, requests } of [...brokers.small.values(), ...brokers.large.values()]) {
-      if (requests.length > 0) this.#inFlight[large ? "large" : "small"].set(leader, busy + requests.length)
-      for (const batches of requests) made.push({ leader, large, batches })
+    for (const size of sizes) {
+      for (const [leader, { busy, requests }] of brokers[size]) {
+        if (requests.length > 0) this.#inFlight[size].set(leader, busy + requests.length)
+        for (const batches of requests) made.push({ leader, size, batches })
+      }
     }
     return { requests: made, diverted }
   }
@@ -438,8 +441,8 @@ export class Accumulator {
   }
 
   /** A request has its answer (or will be retried from outside): its place at the broker is free. */
-  answered({ large, leader }: Pick<Request, "large" | "leader">): void {
-    const inFlight = large ? this.#inFlight.large : this.#inFlight.small
+  answered({ leader, size }: Pick<Request, "leader" | "size">): void {
+    const inFlight = this.#inFlight[size]
     inFlight.set(leader, Math.max(0, (inFlight.get(leader) ?? 0) - 1))
   }
 

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer"
 import type { Transform } from "node:stream"
 import { constants, createGzip, createZstdCompress, createZstdDecompress } from "node:zlib"
 import * as Effect from "effect/Effect"
-import { joined, lengthOf, type Pieces } from "./slices.ts"
+import { joined, lengthOf, type Pieces, slicesOf } from "./slices.ts"
 import * as Zstd from "./zstd.ts"
 
 /** Handed to the codec between two turns, bytes. */
@@ -19,10 +19,6 @@ const chunkBytes = { small: 64 * 1024, large: 256 * 1024 } as const
 const trialBytes = 4 * 1024 * 1024
 /** Of those, the share that must be left at most to go on. */
 const worthwhile = 7 / 8
-
-function* slicesOf(pieces: Pieces, size: number): Generator<Uint8Array> {
-  for (const piece of pieces) for (let at = 0; at < piece.length; at += size) yield piece.subarray(at, at + size)
-}
 
 /** Puts the pieces through a codec. `take` says if it wants more; `stop` is asked before each slice, and ends the work early. */
 const through = (

@@ -28,6 +28,11 @@ export const joined = (pieces: Pieces): Uint8Array => {
   return only !== undefined && second === undefined ? only : Buffer.concat(pieces)
 }
 
+/** Views of at most `size` bytes, one after the other. */
+export function* slicesOf(pieces: Pieces, size: number): Generator<Uint8Array> {
+  for (const piece of pieces) for (let at = 0; at < piece.length; at += size) yield piece.subarray(at, at + size)
+}
+
 /** Lets the event loop have a turn. */
 export const turn = Effect.async<void>(resume => void setImmediate(() => resume(Effect.void)))
 
@@ -35,15 +40,12 @@ export const turn = Effect.async<void>(resume => void setImmediate(() => resume(
 export const eachSlice = (pieces: Pieces, use: (slice: Uint8Array) => void): Effect.Effect<void> =>
   Effect.gen(function* () {
     let worked = 0
-    for (const piece of pieces) {
-      for (let at = 0; at < piece.length; at += sliceBytes) {
-        const slice = piece.subarray(at, at + sliceBytes)
-        if (worked > 0 && worked + slice.length > sliceBytes) {
-          yield* turn
-          worked = 0
-        }
-        use(slice)
-        worked += slice.length
+    for (const slice of slicesOf(pieces, sliceBytes)) {
+      if (worked > 0 && worked + slice.length > sliceBytes) {
+        yield* turn
+        worked = 0
       }
+      use(slice)
+      worked += slice.length
     }
   })

@@ -16,6 +16,20 @@ const batch = (partition: number): ProduceBatch => ({
   idempotent: true
 })
 
+const largeBatch = (partition: number): ProduceBatch => ({
+  ...batch(partition),
+  bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }])
+})
+
+const connect = ({ address }: FakeBroker.FakeBroker, idempotent = true) =>
+  KafkaJs.make({
+    brokers: [address],
+    clientId: "test",
+    connectionTimeoutMs: 1000,
+    requestTimeoutMs: 1000,
+    idempotent
+  })
+
 const summary = (outcome: ProduceOutcome): string =>
   outcome._tag === "Delivered" ? `delivered at ${outcome.baseOffset}` : `${outcome.error.class} ${outcome.error.reason}`
 
@@ -29,13 +43,7 @@ const withClient = async <A>(
     return await Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
-          const client = yield* KafkaJs.make({
-            brokers: [broker.address],
-            clientId: "test",
-            connectionTimeoutMs: 1000,
-            requestTimeoutMs: 1000,
-            idempotent
-          })
+          const client = yield* connect(broker, idempotent)
           return yield* use(client)
         })
       )
@@ -159,13 +167,7 @@ describe("KafkaJs and a broker that answers oddly", () => {
     const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => [[0, 0]] })
     try {
       const outcomes = await Effect.gen(function* () {
-        const client = yield* KafkaJs.make({
-          brokers: [broker.address],
-          clientId: "test",
-          connectionTimeoutMs: 1000,
-          requestTimeoutMs: 1000,
-          idempotent: true
-        })
+        const client = yield* connect(broker)
         const over = { ...batch(0), settled: false }
         const bytes = Buffer.from(over.bytes)
         const attempt = client.produce([over], 2000)
@@ -188,13 +190,7 @@ describe("KafkaJs and a broker that answers oddly", () => {
     const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => undefined, throttleMs: 200 })
     try {
       const outcomes = await Effect.gen(function* () {
-        const client = yield* KafkaJs.make({
-          brokers: [broker.address],
-          clientId: "test",
-          connectionTimeoutMs: 1000,
-          requestTimeoutMs: 1000,
-          idempotent: true
-        })
+        const client = yield* connect(broker)
         // No answer: the next attempt has a new connection.
         yield* client.produce([batch(0)], 500)
         let asked = 0
@@ -227,14 +223,8 @@ describe("KafkaJs and a broker that answers oddly", () => {
     })
     try {
       await Effect.gen(function* () {
-        const client = yield* KafkaJs.make({
-          brokers: [broker.address],
-          clientId: "test",
-          connectionTimeoutMs: 1000,
-          requestTimeoutMs: 1000,
-          idempotent: true
-        })
-        const large = { ...batch(1), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        const client = yield* connect(broker)
+        const large = largeBatch(1)
         const first = batch(0)
         const both = yield* Effect.fork(client.produce([first, large], 10_000))
         yield* begun.await
@@ -258,14 +248,8 @@ describe("KafkaJs and a broker that answers oddly", () => {
     const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer: () => [[0, 0]], connections: 1 })
     try {
       await Effect.gen(function* () {
-        const client = yield* KafkaJs.make({
-          brokers: [broker.address],
-          clientId: "test",
-          connectionTimeoutMs: 1000,
-          requestTimeoutMs: 1000,
-          idempotent: true
-        })
-        const large = { ...batch(0), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        const client = yield* connect(broker)
+        const large = largeBatch(0)
         assert.deepEqual((yield* client.produce([large], 5000)).map(summary), ["delivered at 40"])
         assert.equal(client.occupied?.("t", 0), false)
       }).pipe(Effect.scoped, Effect.runPromise)
@@ -279,14 +263,8 @@ describe("KafkaJs and a broker that answers oddly", () => {
     const broker = await FakeBroker.start({ topic: "t", partitions: 2, answer, connections: 1 })
     try {
       await Effect.gen(function* () {
-        const client = yield* KafkaJs.make({
-          brokers: [broker.address],
-          clientId: "test",
-          connectionTimeoutMs: 1000,
-          requestTimeoutMs: 1000,
-          idempotent: true
-        })
-        const large = { ...batch(0), bytes: batchOf([{ key: "k", value: new Uint8Array(6 * 1024 * 1024) }]) }
+        const client = yield* connect(broker)
+        const large = largeBatch(0)
         const sent = async (what: ReturnType<typeof batch>, timeoutMs: number) =>
           (await Effect.runPromise(client.produce([what], timeoutMs))).map(summary)[0]
         // The broker may not have seen yet that the last connection is closed.

@@ -105,7 +105,7 @@ describe("the accumulator", () => {
       accumulator.expire().map(({ partition, recordCount }) => [partition, recordCount]),
       [[0, 1]]
     )
-    accumulator.answered({ leader: 1, large: false })
+    accumulator.answered({ leader: 1, size: "small" })
     clock.now += 300
     const [second] = accumulator.take().requests
     assert.deepEqual(partitionsOf(second), [0, 1])
@@ -117,7 +117,7 @@ describe("the accumulator", () => {
       accumulator.expire().map(({ partition }) => partition),
       [0, 1]
     )
-    deliver({ leader: 1, large: false, batches: first?.batches.slice(1) ?? [] })
+    deliver({ leader: 1, size: "small", batches: first?.batches.slice(1) ?? [] })
     clock.now += 881
     assert.deepEqual(
       accumulator.expire().map(({ partition }) => partition),
@@ -129,10 +129,10 @@ describe("the accumulator", () => {
     const { accumulator, deliver, offer } = make(4)
     offer(0, 5_000_000)
     const [large] = accumulator.take().requests
-    assert.deepEqual([partitionsOf(large), large?.large], [[0], true])
+    assert.deepEqual([partitionsOf(large), large?.size], [[0], "large"])
     offer(1)
     const [small] = accumulator.take().requests
-    assert.deepEqual([partitionsOf(small), small?.large], [[1], false])
+    assert.deepEqual([partitionsOf(small), small?.size], [[1], "small"])
     deliver(small)
     offer(2, 5_000_000)
     offer(3)
@@ -146,7 +146,7 @@ describe("the accumulator", () => {
     offer(undefined, 5_000_000)
     offer(undefined)
     const [small, large] = accumulator.take().requests
-    assert.deepEqual([small?.large, large?.large], [false, true])
+    assert.deepEqual([small?.size, large?.size], ["small", "large"])
     const elsewhere = 1 - (large?.batches[0]?.partition ?? 0)
     assert.deepEqual(partitionsOf(small), [elsewhere])
     deliver(small)

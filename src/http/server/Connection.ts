@@ -416,7 +416,7 @@ export class Connection {
     const toHead = head?.method === "HEAD" && state !== "idle" && state !== "head"
     if (!whole && head?.old === true) this.#last = true
     const said = this.#last ? "close" : head?.old === true ? "keep-alive" : undefined
-    if (!Answer.isWhole(body)) return this.#stream(answer, body, said, toHead, head?.old !== true)
+    if (!whole) return this.#stream(answer, body, said, toHead, head?.old !== true)
     this.#write(answerText(answer, body, said, !toHead))
     this.#answered()
   }
