@@ -3,7 +3,8 @@
  * stored and deleted since: a burst between two readings is seen, and so is what a replay has made room for.
  *
  * Readings are approximate, and lag behind by up to a minute (Amazon SQS API Reference, `GetQueueAttributes`); what others
- * store in the same queue shows with the next one. So the limit is approximate, too.
+ * store in the same queue shows with the next one, and what is stored while a reading is under way may count twice until
+ * then. So the limit is approximate, too.
  */
 import * as Effect from "effect/Effect"
 import type { Service as Queue } from "../FallbackQueue.ts"
