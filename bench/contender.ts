@@ -34,9 +34,11 @@ const run = (job: Job): Promise<Measured> => {
     case "java":
       return runJava(job)
     case "http":
+    case "http-256":
     case "http-benthos":
     case "http-ndjson":
     case "http-echo":
+    case "http-echo-256":
       return runHttp(job)
     default:
       throw new Error(`no contender is called ${job.name}`)

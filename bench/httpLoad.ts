@@ -1,6 +1,6 @@
 /**
- * Keep-alive connections, each posting and waiting for its answer: 256 with one record a request, 32 with a hundred as NDJSON.
- * The server is another process.
+ * Keep-alive connections, each posting and waiting for its answer: 1 024 with one record a request (`http-256`: 256), 32 with a
+ * hundred as NDJSON. The server is another process.
  */
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -10,8 +10,12 @@ import { eventCount, events } from "./events.ts"
 import { buildPeer } from "./peers.ts"
 import { Flow, type Job, type Measured, measure } from "./window.ts"
 
-const connections = 256
 const ndjson = { connections: 32, records: 100 } as const
+/** `http-256`: as many connections instead of 1 024. */
+const few = /-256$/
+
+export const connectionsOf = ({ name }: Job): number =>
+  name === "http-ndjson" ? ndjson.connections : few.test(name) ? 256 : 1024
 
 /** Bun's own sockets: a generator on `node:net` would take more of the machine than the server it measures. */
 export interface BunSocket {
@@ -57,7 +61,7 @@ export const answerLength = (buffer: Buffer): number => {
 /** 201 is "in Kafka"; 202, diverted, would not count. */
 const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer>, first: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    const expected = job.name === "http" || job.name === "http-ndjson" ? "201" : "200"
+    const expected = /echo|benthos/.test(job.name) ? "200" : "201"
     const records = job.name === "http-ndjson" ? ndjson.records : 1
     let next = first
     let received: Buffer = Buffer.alloc(0)
@@ -139,8 +143,7 @@ export const runHttp = (job: Job): Promise<Measured> =>
   withServer(job, ({ cpu, port }) => {
     const requests = requestsOf(job)
     const flow = new Flow()
-    const count = job.name === "http-ndjson" ? ndjson.connections : connections
     const load = () =>
-      Promise.all(Array.from({ length: count }, (_, index) => post(flow, job, port, requests, index * 4)))
+      Promise.all(Array.from({ length: connectionsOf(job) }, (_, index) => post(flow, job, port, requests, index * 4)))
     return measure(job, flow, load, cpu)
   })

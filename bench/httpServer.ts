@@ -49,5 +49,5 @@ const spillway = Effect.gen(function* () {
   return yield* Effect.never
 })
 
-if (job.name === "http-echo") listening(Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: echo }).port)
+if (job.name.startsWith("http-echo")) listening(Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: echo }).port)
 else await Effect.runPromise(Effect.scoped(spillway))

@@ -25,7 +25,8 @@ export const baselines = [
   "parking-floor",
   "draining-floor",
   "http-benthos",
-  "http-echo"
+  "http-echo",
+  "http-echo-256"
 ] as const
 export type Baseline = (typeof baselines)[number]
 
@@ -42,6 +43,7 @@ const aroundKafka: Readonly<Record<string, ReadonlyArray<Baseline>>> = {
  * Kafka against one SQS message per record and their floors, HTTP against a bare server that echoes and another pipeline.
  */
 const baselinesOf = (name: string): ReadonlyArray<Baseline> => {
+  if (name === "http-256") return ["http-echo-256"]
   if (name.startsWith("http")) return ["http-benthos", "http-echo"]
   if (name.startsWith("keyed")) return ["keyed-6", "offer"]
   if (/-(gzip|snappy|lz4|zstd)$/.test(name)) return ["java", "franz-go-snappy", "offer"]

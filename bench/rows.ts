@@ -69,6 +69,8 @@ export const contenders = ({
   { name: "http-ndjson", runtime: "bun", sizes: [200], sqs: false },
   ...(go ? [{ name: "http-benthos", runtime: "go", sizes: small, sqs: false } as const] : []),
   { name: "http-echo", runtime: "bun", sizes: small, sqs: false },
+  { name: "http-256", runtime: "bun", sizes: small, sqs: false, onlyInFull: true },
+  { name: "http-echo-256", runtime: "bun", sizes: small, sqs: false, onlyInFull: true },
   { name: "parking-floor", runtime: "bun", sizes: [200], sqs: true },
   { name: "draining-floor", runtime: "bun", sizes: [200], sqs: true },
   { name: "sqs-singles", runtime: "bun", sizes: [200], sqs: true }

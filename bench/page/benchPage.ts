@@ -165,7 +165,7 @@ export const benchSections = ({ failures, latency, rows }: BenchResult): Readonl
           plainSection(
             "http",
             "HTTP",
-            "One record per POST, answered when Kafka has it, 256 connections without pipelining. http-echo only sends the body back; http-benthos is Benthos, the engine of Redpanda Connect, from its http_server to Kafka.",
+            "One record per POST, answered when Kafka has it, 1 024 connections without pipelining (256 where the name says so). http-echo only sends the body back; http-benthos is Benthos, the engine of Redpanda Connect, from its http_server to Kafka.",
             named("http")
           )
         ]),

@@ -13,6 +13,7 @@ const colours: Readonly<Record<string, Colour>> = {
   "franz-go": "c4",
   static: "c5",
   "http-echo": "c5",
+  "http-echo-256": "c5",
   "http-benthos": "c4",
   "sqs-singles": "c5"
 }

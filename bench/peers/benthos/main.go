@@ -37,7 +37,7 @@ output: { franz: {} }
 `
 
 // As many as the generator has connections.
-const inFlight = 256
+const inFlight = 1024
 
 func fail(err error) {
 	if err != nil {
