@@ -3,7 +3,7 @@
  * the first function on its stack that a stage knows, and what copying, checksumming and compressing the same bytes costs by
  * itself.
  *
- *     bun bench/stages.ts                       offer, keyed-768, http, parking and draining
+ *     bun bench/stages.ts                       offer, keyed-6, keyed-768, http, parking and draining
  *     bun bench/stages.ts --only offer --size 1000 --json
  *
  * Microseconds per record of the process that is measured. The profiler sees the thread that runs JavaScript; `other threads`
@@ -48,6 +48,7 @@ interface Subject {
 }
 const subjects: ReadonlyArray<Subject> = [
   { name: "offer", partitions: 6, sqs: false },
+  { name: "keyed-6", partitions: 6, sqs: false },
   { name: "keyed-768", partitions: 768, sqs: false },
   { name: "http", partitions: 6, sqs: false },
   { name: "parking", partitions: 6, sqs: true },
