@@ -59,7 +59,7 @@ if (chosen.length === 0) throw new Error(`--only is one of ${subjects.map(({ nam
 
 /** Stages in a record's order. The first whose expression fits `function file` of a frame has it; what fits none asks its caller. */
 const stages: ReadonlyArray<readonly [name: string, frames: RegExp]> = [
-  ["checksum", /wasm|hash-wasm|crc32|crc32c\.ts|bodyChecksum\.ts|^writeChecksum /],
+  ["checksum", /wasm|crc32|bodyChecksum\.ts|^writeChecksum /],
   ["socket: write", /^(writeBuffered|_write|_writev|_writeGeneric|writeGeneric) |^write (node:net)?$/],
   ["socket: read", /internal:streams|^(onread|data|read) node:net/],
   ["the benchmark itself", / bench\//],

@@ -1,19 +1,23 @@
 /**
- * CRC-32C (Castagnoli), the checksum of Kafka's record batches, by hash-wasm's WebAssembly.
+ * CRC-32C (Castagnoli), the checksum of Kafka's record batches.
  *
  * @see RFC 3720, appendix B.4, for the polynomial; 0x82f63b78 is its reflected form.
  */
-import { createCRC32 } from "hash-wasm"
+import { makeChecksum, mostBytes, vectorsAreThere } from "./crc32cModule.ts"
 
 const polynomial = 0x82f63b78
-const hasher = await createCRC32(polynomial)
+const checksum = makeChecksum(vectorsAreThere)
 
-/** CRC-32C of the bytes, as an unsigned 32-bit number. */
-export const crc32c = (bytes: Uint8Array): number => {
-  hasher.init()
-  hasher.update(bytes)
-  const digest = hasher.digest("binary")
-  return (((digest[0] ?? 0) << 24) | ((digest[1] ?? 0) << 16) | ((digest[2] ?? 0) << 8) | (digest[3] ?? 0)) >>> 0
+/**
+ * CRC-32C of the bytes, as an unsigned 32-bit number.
+ *
+ * @param before the checksum of what is in front of them: the result is that of both
+ */
+export const crc32c = (bytes: Uint8Array, before = 0): number => {
+  if (bytes.length <= mostBytes) return checksum(bytes, before)
+  let sum = before
+  for (let at = 0; at < bytes.length; at += mostBytes) sum = checksum(bytes.subarray(at, at + mostBytes), sum)
+  return sum
 }
 
 /** A linear map on checksums, as the images of the 32 bits. */
