@@ -534,7 +534,8 @@ export const make = (options: Options, dependencies: Dependencies): Effect.Effec
             outcomes[index] = outcome
             if (--left === 0) resume(Effect.succeed(outcomes))
           }
-          records.forEach((record, index) => accumulator.offer(record, settle, index))
+          let index = 0
+          for (const record of records) accumulator.offer(record, settle, index++)
         }),
       publishPromise: record =>
         new Promise((resolve, reject) => {
