@@ -12,7 +12,16 @@
 import { parseArgs } from "node:util"
 import * as Kafka from "../test/support/Kafka.ts"
 import { eventCount } from "./events.ts"
-import { answerLength, type BunSocket, connect, connectionsOf, requestsOf, runHttp, withServer } from "./httpLoad.ts"
+import {
+  answerLength,
+  type BunSocket,
+  connect,
+  connectionsOf,
+  requestsOf,
+  runHttp,
+  statusOf,
+  withServer
+} from "./httpLoad.ts"
 import { roundsOf } from "./proc.ts"
 import { aligned } from "./report.ts"
 import type { Job } from "./window.ts"
@@ -70,7 +79,7 @@ const pace = async (job: Job, port: number, rate: number): Promise<Paced> => {
   let counting = false
   const begin = (line: Line, dueAt: number) => line.begin(requests[next++ & (eventCount - 1)] ?? Buffer.alloc(0), dueAt)
   const answered = (line: Line, status: string) => {
-    if (!status.startsWith("20")) failure ??= `answered ${status}`
+    if (status !== statusOf(job)) failure ??= `answered ${status}`
     if (counting) times.push(performance.now() - line.dueAt)
     const waited = due[dueFrom]
     if (waited === undefined) {

@@ -12,10 +12,11 @@ import { Flow, type Job, type Measured, measure } from "./window.ts"
 
 const ndjson = { connections: 32, records: 100 } as const
 /** `http-256`: as many connections instead of 1 024. */
-const few = /-256$/
-
 export const connectionsOf = ({ name }: Job): number =>
-  name === "http-ndjson" ? ndjson.connections : few.test(name) ? 256 : 1024
+  name === "http-ndjson" ? ndjson.connections : name.endsWith("-256") ? 256 : 1024
+
+/** 201 is "in Kafka"; 202, diverted, would not count. */
+export const statusOf = ({ name }: Job): string => (/echo|benthos/.test(name) ? "200" : "201")
 
 /** Bun's own sockets: a generator on `node:net` would take more of the machine than the server it measures. */
 export interface BunSocket {
@@ -58,10 +59,9 @@ export const answerLength = (buffer: Buffer): number => {
   return buffer.length < whole ? 0 : whole
 }
 
-/** 201 is "in Kafka"; 202, diverted, would not count. */
 const post = (flow: Flow, job: Job, port: number, requests: ReadonlyArray<Buffer>, first: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    const expected = /echo|benthos/.test(job.name) ? "200" : "201"
+    const expected = statusOf(job)
     const records = job.name === "http-ndjson" ? ndjson.records : 1
     let next = first
     let received: Buffer = Buffer.alloc(0)

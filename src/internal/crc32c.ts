@@ -3,9 +3,9 @@
  *
  * @see RFC 3720, appendix B.4, for the polynomial; 0x82f63b78 is its reflected form.
  */
-import { makeChecksum, mostBytes, vectorsAreThere } from "./crc32cModule.ts"
+import { makeChecksum, mostBytes, polynomial, vectorsAreThere } from "./crc32cModule.ts"
+import { slicesOf } from "./slices.ts"
 
-const polynomial = 0x82f63b78
 const checksum = makeChecksum(vectorsAreThere)
 
 /**
@@ -16,7 +16,7 @@ const checksum = makeChecksum(vectorsAreThere)
 export const crc32c = (bytes: Uint8Array, before = 0): number => {
   if (bytes.length <= mostBytes) return checksum(bytes, before)
   let sum = before
-  for (let at = 0; at < bytes.length; at += mostBytes) sum = checksum(bytes.subarray(at, at + mostBytes), sum)
+  for (const slice of slicesOf([bytes], mostBytes)) sum = checksum(slice, sum)
   return sum
 }
 

@@ -1,6 +1,6 @@
 /**
  * A WebAssembly module that works out CRC-32C without looking most bytes up: no runtime offers the processor's instruction,
- * and tables are the dearest part of a record's way. See docs/decisions/crc-by-words.md.
+ * and tables were the dearest part of a record's way. See docs/decisions/crc-by-words.md.
  *
  * A message is a polynomial, its checksum the remainder by Castagnoli's polynomial, and
  *
@@ -17,9 +17,10 @@ type Code = ReadonlyArray<number>
 
 /** How far behind a word it is added, in words: 79 less each other exponent. */
 const distances = [4, 8, 21, 61, 67, 78, 79]
-const furthest = 79
+const furthest = Math.max(...distances)
 
-const polynomial = 0x82f63b78
+/** Castagnoli's, reflected. */
+export const polynomial = 0x82f63b78
 const tables = 8
 const tableBytes = 256 * 4
 /** In front of the message so many zeros must be, since words look back at those in front of them; in whole vectors. */
@@ -252,12 +253,13 @@ const fillTables = (memory: ArrayBuffer): void => {
 /** Of at most `mostBytes`. `before` is the checksum of what is in front of them, 0 when nothing is. */
 export type Checksum = (bytes: Uint8Array, before: number) => number
 
+const withVectors = moduleBytes(true)
 /** Whether the processor and the runtime have WebAssembly's vectors. */
-export const vectorsAreThere = WebAssembly.validate(moduleBytes(true))
+export const vectorsAreThere = WebAssembly.validate(withVectors)
 
 /** @param vectors with words of 128 bits */
 export const makeChecksum = (vectors: boolean): Checksum => {
-  const { f, m } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes(vectors))).exports
+  const { f, m } = new WebAssembly.Instance(new WebAssembly.Module(vectors ? withVectors : moduleBytes(false))).exports
   if (!(m instanceof WebAssembly.Memory) || typeof f !== "function")
     throw new Error("the module exports something else")
   fillTables(m.buffer)

@@ -21,9 +21,13 @@ const lengths = [4, 8, 320, 640, 1264, 1280, 2528, 4096, 20_000].flatMap(at =>
 )
 
 describe("the checksum's module", () => {
-  for (const vectors of vectorsAreThere ? [true, false] : [false]) {
-    const checksum = makeChecksum(vectors)
+  for (const vectors of [true, false]) {
     const form = vectors ? "with vectors" : "without vectors"
+    if (vectors && !vectorsAreThere) {
+      it(form, { skip: "the processor has no vectors for WebAssembly" }, () => {})
+      continue
+    }
+    const checksum = makeChecksum(vectors)
 
     it(`${form}: is CRC-32C at every length around its steps, after longer and shorter ones`, () => {
       // Long and short by turns: what is left in its memory must not count.
